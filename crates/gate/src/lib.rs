@@ -1,0 +1,1 @@
+//! The enforcement point: the only maker of callers and authorized operations

@@ -1,0 +1,1 @@
+//! Kit for faces: caller extraction, limits, request ids, JSON writing

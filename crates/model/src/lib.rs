@@ -1,0 +1,1 @@
+//! Plain types: ids, names, values, the catalog, rules and queries

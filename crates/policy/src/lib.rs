@@ -1,0 +1,1 @@
+//! The decision point: documents, the rule language, snapshots, decide, eval, explain

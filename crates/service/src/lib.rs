@@ -1,0 +1,1 @@
+//! The operations all faces share

@@ -1,0 +1,1 @@
+//! Persistence: the only crate that writes SQL or knows a driver

@@ -1,0 +1,1 @@
+//! Test app, actors, fake clock, random worlds, the naive evaluator, the corpus runner
