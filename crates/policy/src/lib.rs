@@ -1,1 +1,18 @@
-//! The decision point: documents, the rule language, snapshots, decide, eval, explain
+//! The decision point. Pure: no I/O, no async, no clock, no SQL, no HTTP.
+//!
+//! [`Document`] is what people author; [`parse_rule`] and its kin are the rule language; [`Snapshot`] is rights and
+//! catalog compiled into one immutable value with one version, which [`Snapshot::decide`] and the functions of
+//! [`Rights`] answer from. Related records reach it through [`Facts`].
+//!
+//! To add an operator: `portreeve_model::Rule`, `text/`, `resolve`, `eval`, the store's `sql/lower`, the naive
+//! evaluator of the test kit, a corpus case and a line in `docs/reference/rules.md`; the compiler names most of them.
+
+mod document;
+mod problem;
+mod text;
+
+pub use document::*;
+pub use problem::*;
+pub use text::{
+    RuleError, parse_operand, parse_rule, print_operand, print_rule, rule_from_json, rule_to_json,
+};

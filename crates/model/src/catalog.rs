@@ -1,0 +1,225 @@
+//! The catalog: collections, their fields and relations, as one immutable value.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CollectionName, FieldType, Value};
+
+/// A collection's place in its [`Catalog`]; meaningless outside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CollectionId(pub u32);
+
+/// A field's place in its [`Collection`]; meaningless outside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FieldId(pub u16);
+
+/// All collections of one policy version.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    collections: Vec<Arc<Collection>>,
+    by_name: HashMap<CollectionName, CollectionId>,
+}
+
+/// A table seen as a collection of records.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    /// Its place in the catalog.
+    pub id: CollectionId,
+    /// How people name it.
+    pub name: CollectionName,
+    /// The table that holds it.
+    pub table: String,
+    /// One of the product's own (`users`, `roles` …): readable under rules, written by typed operations only.
+    pub system: bool,
+    /// The field whose value names a record.
+    pub key: FieldId,
+    /// How a new record comes by its key.
+    pub key_source: KeySource,
+    /// The fields, the key among them.
+    pub fields: Vec<Field>,
+    /// The relations that lead to many records.
+    pub relations: Vec<ToMany>,
+    /// Further indexes, as lists of fields.
+    pub indexes: Vec<Vec<FieldId>>,
+}
+
+/// How a new record comes by its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeySource {
+    /// The database counts up; a number is never used twice.
+    Sequence,
+    /// A UUID (version 7) is made unless one is sent.
+    Uuid,
+    /// The writer must send it.
+    Given,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Its name, also the column's.
+    pub name: Arc<str>,
+    /// What it holds.
+    pub ty: FieldType,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// Whether no two records may share a value.
+    pub unique: bool,
+    /// The value of a new record that does not say.
+    pub default: Option<FieldDefault>,
+    /// Where it points, if it names a record of another collection.
+    pub relation: Option<ToOne>,
+    /// `users` only: whether the account's owner may write it even though rules read it.
+    pub self_writable: bool,
+}
+
+/// The value of a field that was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldDefault {
+    /// Always this.
+    Value(Value),
+    /// The moment of writing.
+    Now,
+}
+
+/// A field that names a record of another collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToOne {
+    /// The collection it points into.
+    pub target: CollectionId,
+    /// The target's field it holds: its key, or `number` for users where declared so.
+    pub by: FieldId,
+    /// What happens to this record when the target is deleted.
+    pub on_delete: OnDelete,
+}
+
+/// What happens to a record when one it points at is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDelete {
+    /// The deletion is refused.
+    Restrict,
+    /// The field becomes null.
+    SetNull,
+    /// The record is deleted too.
+    Cascade,
+}
+
+/// A relation that leads to many records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToMany {
+    /// Its name, beside the field names.
+    pub name: Arc<str>,
+    /// The collection it leads to.
+    pub target: CollectionId,
+    /// How it gets there.
+    pub via: Via,
+}
+
+/// How a to-many relation gets to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// One-to-many: the target's field names this record.
+    Field(FieldId),
+    /// Many-to-many: a junction names this record in `near` and the target in `far`.
+    Through {
+        /// The collection between.
+        junction: CollectionId,
+        /// Its field that names this record.
+        near: FieldId,
+        /// Its field that names the target.
+        far: FieldId,
+    },
+}
+
+impl Catalog {
+    /// Puts collections together; each one's `id` is set to its place.
+    pub fn new(collections: Vec<Collection>) -> Self {
+        let mut catalog = Self::default();
+        for (place, mut collection) in collections.into_iter().enumerate() {
+            let id = CollectionId(u32::try_from(place).expect("fewer than 2^32 collections"));
+            collection.id = id;
+            catalog.by_name.insert(collection.name.clone(), id);
+            catalog.collections.push(Arc::new(collection));
+        }
+        catalog
+    }
+
+    /// The collection at `id`.
+    pub fn get(&self, id: CollectionId) -> &Arc<Collection> {
+        &self.collections[id.0 as usize]
+    }
+
+    /// The collection of that name.
+    pub fn find(&self, name: &CollectionName) -> Option<&Arc<Collection>> {
+        self.by_name.get(name).map(|id| self.get(*id))
+    }
+
+    /// The collection of that name, written `grades` or `shop/orders`.
+    pub fn find_text(&self, name: &str) -> Option<&Arc<Collection>> {
+        self.find(&CollectionName::parse(name).ok()?)
+    }
+
+    /// All collections, in order of id.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Collection>> {
+        self.collections.iter()
+    }
+
+    /// How many collections there are.
+    pub fn len(&self) -> usize {
+        self.collections.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.collections.is_empty()
+    }
+}
+
+impl Collection {
+    /// The field at `id`.
+    pub fn field(&self, id: FieldId) -> &Field {
+        &self.fields[usize::from(id.0)]
+    }
+
+    /// The field of that name.
+    pub fn find_field(&self, name: &str) -> Option<FieldId> {
+        self.fields
+            .iter()
+            .position(|field| &*field.name == name)
+            .map(FieldId::at)
+    }
+
+    /// The to-many relation of that name, with its place in `relations`.
+    pub fn find_relation(&self, name: &str) -> Option<(usize, &ToMany)> {
+        self.relations
+            .iter()
+            .enumerate()
+            .find(|(_, relation)| &*relation.name == name)
+    }
+
+    /// The ids of all fields.
+    pub fn field_ids(&self) -> impl Iterator<Item = FieldId> + use<> {
+        (0..self.fields.len()).map(FieldId::at)
+    }
+
+    /// The key field.
+    pub fn key_field(&self) -> &Field {
+        self.field(self.key)
+    }
+}
+
+impl FieldId {
+    /// The id of the field at this place.
+    pub fn at(place: usize) -> Self {
+        Self(u16::try_from(place).expect("fewer than 65,536 fields"))
+    }
+
+    /// Its place.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}

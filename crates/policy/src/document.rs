@@ -1,0 +1,428 @@
+//! What people author: collections, roles, profiles, named rules, actions, tests. Names only; nothing resolved.
+//! [`Document::read`] reads YAML or JSON, [`Document::to_yaml`] writes it back.
+
+use ipnet::IpNet;
+use portreeve_model::{
+    CollectionName, FieldType, KeySource, Literal, OnDelete, Operand, Rule, Variable,
+};
+
+use crate::Place;
+
+/// An access document.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document {
+    /// `collections:`; an entry `users` adds own columns to the accounts.
+    pub collections: Vec<CollectionDefinition>,
+    /// `actions:`, the application's own, such as `invoice.approve`.
+    pub actions: Vec<ActionDefinition>,
+    /// `rules:`, named predicates.
+    pub rules: Vec<RuleDefinition>,
+    /// `roles:`.
+    pub roles: Vec<RoleDefinition>,
+    /// `profiles:`.
+    pub profiles: Vec<ProfileDefinition>,
+    /// `registration:`.
+    pub registration: Registration,
+    /// `tests:`.
+    pub tests: Vec<TestCase>,
+}
+
+/// A collection as declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectionDefinition {
+    /// Its name.
+    pub name: CollectionName,
+    /// `key: { id: uuid }`: the key field's name.
+    pub key: String,
+    /// Its type.
+    pub key_type: FieldType,
+    /// How new records come by one.
+    pub key_source: KeySource,
+    /// `fields:`.
+    pub fields: Vec<FieldDefinition>,
+    /// `relations:`.
+    pub relations: Vec<RelationDefinition>,
+    /// `indexes:`.
+    pub indexes: Vec<Vec<String>>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A field as declared: `title: text` or `student: { to: users, required: true }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldDefinition {
+    /// Its name.
+    pub name: String,
+    /// `type:`; absent for a relation, which takes its target's.
+    pub ty: Option<FieldType>,
+    /// `to:`, `by:`, `on_delete:`.
+    pub to: Option<ReferenceDefinition>,
+    /// `required:`: never null.
+    pub required: bool,
+    /// `unique:`.
+    pub unique: bool,
+    /// `default:`: a JSON value, or the text `$now`.
+    pub default: Option<serde_json::Value>,
+    /// `self_writable:`, for own columns of `users`.
+    pub self_writable: bool,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Where a to-one field points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReferenceDefinition {
+    /// The target.
+    pub collection: CollectionName,
+    /// `by: number`, for users only; otherwise the target's key.
+    pub by_number: bool,
+    /// `on_delete: restrict | set_null | cascade`.
+    pub on_delete: OnDelete,
+}
+
+/// A to-many relation as declared: `{ many: answers, by: question }` or
+/// `{ many: courses, through: enrolments, from: student, to: course }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelationDefinition {
+    /// Its name.
+    pub name: String,
+    /// `many:`.
+    pub target: CollectionName,
+    /// How it gets there.
+    pub via: RelationVia,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// How a declared relation gets to its target.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RelationVia {
+    /// `by:`: the target's field.
+    Field(String),
+    /// `through:`, `from:`, `to:`.
+    Through {
+        /// The junction.
+        junction: CollectionName,
+        /// The junction's field that names this record.
+        from: String,
+        /// The junction's field that names the target.
+        to: String,
+    },
+}
+
+/// An action of the application's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActionDefinition {
+    /// Its dotted name.
+    pub name: String,
+    /// What it means.
+    pub description: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A named rule: `owner: { parameters: [field], rule: ":field = $user" }`, or just `published: "status = 'public'"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleDefinition {
+    /// Its name.
+    pub name: String,
+    /// Its parameters, used as `:name`.
+    pub parameters: Vec<String>,
+    /// What it says.
+    pub rule: Rule,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A role: a named set of permissions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoleDefinition {
+    /// Its name.
+    pub key: String,
+    /// For people.
+    pub label: String,
+    /// For people.
+    pub description: String,
+    /// Kept for faces and applications.
+    pub extra: Option<serde_json::Value>,
+    /// Its permissions, in order.
+    pub permissions: Vec<Permission>,
+    /// Allows everything no permission of this role covers.
+    pub implicit_allow: bool,
+    /// May do everything and cannot be limited.
+    pub administrator: bool,
+    /// Whom it applies to when nothing else is bound.
+    pub fallback: bool,
+    /// A predicate over `$user $request $now $claims`; where it fails, the role's allows fall away.
+    pub when: Option<Rule>,
+    /// A second factor is demanded.
+    pub enforce_tfa: bool,
+    /// May use the console.
+    pub app_access: bool,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Allow or deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Effect {
+    /// Grants.
+    #[default]
+    Allow,
+    /// Takes away, whoever grants.
+    Deny,
+}
+
+/// One statement of a role.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Permission {
+    /// `allow:` or `deny:`.
+    pub effect: Effect,
+    /// Action names, each covering what its prefix covers; `*` is all.
+    pub actions: Vec<String>,
+    /// `on:` collections: names, `namespace/*`, `*`. Empty where the actions have no collection.
+    pub on: Vec<String>,
+    /// `except:` actions or collections left out of this permission.
+    pub except: Vec<String>,
+    /// `rows:`.
+    pub rows: Option<Rule>,
+    /// `fields:`; `None` is every field.
+    pub fields: Option<Vec<String>>,
+    /// `check:`.
+    pub check: Option<Rule>,
+    /// `presets:`, in order of the document.
+    pub presets: Vec<(String, FieldValue)>,
+    /// `defaults:`.
+    pub defaults: Vec<(String, FieldValue)>,
+    /// `when:`.
+    pub when: Option<Rule>,
+    /// `via:`: only operations of this face.
+    pub via: Option<FaceScope>,
+    /// What the face that wrote it shows back; kept, never interpreted.
+    pub source: Option<serde_json::Value>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Operations of one face.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FaceScope {
+    /// `native`, `kuzzle`, `strapi`, `hasura`, `bknd`, `directus`.
+    pub face: String,
+    /// Its operations; empty is all.
+    pub operations: Vec<String>,
+}
+
+/// The value of a preset or default.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldValue {
+    /// `$user`, `$user.team`, `$now`, `$claims.x`, `$request.ip`.
+    Variable(Variable),
+    /// Any JSON value. A text that begins with `$` is written with `$$`.
+    Json(serde_json::Value),
+}
+
+impl FieldValue {
+    /// The operand with the same value, where there is one.
+    pub fn as_operand(&self) -> Option<Operand> {
+        use serde_json::Value as J;
+        Some(match self {
+            Self::Variable(variable) => Operand::Variable(variable.clone()),
+            Self::Json(J::Null) => Operand::Literal(Literal::Null),
+            Self::Json(J::Bool(bool)) => Operand::Literal(Literal::Boolean(*bool)),
+            Self::Json(J::Number(number)) => Operand::Literal(Literal::Number(number.to_string())),
+            Self::Json(J::String(text)) => Operand::Literal(Literal::Text(text.clone())),
+            Self::Json(_) => return None,
+        })
+    }
+}
+
+/// A profile: a named combination of roles.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProfileDefinition {
+    /// Its name.
+    pub key: String,
+    /// For people.
+    pub label: String,
+    /// For people.
+    pub description: String,
+    /// Whose roles it takes over, with their restrictions.
+    pub parent: Option<String>,
+    /// Its roles, in order.
+    pub roles: Vec<ProfileRole>,
+    /// Requests per minute; 0 is unlimited.
+    pub rate_limit: u32,
+    /// From where its allows hold; empty is everywhere.
+    pub addresses: Vec<IpNet>,
+    /// Roles whose holders may hand it out.
+    pub assignable_by: Vec<String>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A role in a profile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProfileRole {
+    /// The role.
+    pub role: String,
+    /// Where it holds: names, `namespace/*`; `None` is everywhere.
+    pub restricted_to: Option<Vec<String>>,
+}
+
+/// What a person who signs up gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// Roles bound to a new account.
+    pub roles: Vec<String>,
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self {
+            roles: vec!["user".into()],
+        }
+    }
+}
+
+/// What ties a user to a role or profile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Binding {
+    /// To what.
+    pub to: BoundTo,
+    /// Where it holds; `None` is everywhere.
+    pub restricted_to: Option<Vec<String>>,
+    /// From when, in microseconds since 1970.
+    pub from: Option<i64>,
+    /// Until when (exclusive).
+    pub until: Option<i64>,
+    /// The one that single-role faces show.
+    pub primary: bool,
+}
+
+/// What a binding leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BoundTo {
+    /// A role.
+    Role(String),
+    /// A profile.
+    Profile(String),
+}
+
+impl Default for BoundTo {
+    fn default() -> Self {
+        Self::Role(String::new())
+    }
+}
+
+/// A test of the document, run by `portreeve test` and by the corpus runners.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TestCase {
+    /// What it shows.
+    pub name: String,
+    /// Who asks.
+    pub subject: TestSubject,
+    /// `at:`, the time of the request, microseconds since 1970.
+    pub at: Option<i64>,
+    /// `given:`, records by collection. Values are read by the field's type.
+    pub given: Vec<(String, Vec<serde_json::Map<String, serde_json::Value>>)>,
+    /// What must come out, each on the given records anew.
+    pub expect: Vec<Expectation>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Who asks, in a test.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TestSubject {
+    /// The user's id; `None` is anonymous.
+    pub user: Option<String>,
+    /// `roles:` and `profiles:` as plain bindings, then `bindings:` with their limits.
+    pub bindings: Vec<Binding>,
+    /// `attributes:`, further columns of the user.
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+    /// `claims:`.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+    /// `request:`: `ip`, `method`, `face`, `operation`.
+    pub request: Vec<(String, String)>,
+    /// `narrowed_to:` roles both the owner's decision and these must allow.
+    pub narrowed_to: Option<Vec<String>>,
+}
+
+/// One expectation of a test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectation {
+    /// What is asked.
+    pub ask: Ask,
+    /// What must come out.
+    pub verdict: ExpectedVerdict,
+    /// `shows:` these fields with these values (read, or the stored record of an allowed write).
+    pub shows: Option<serde_json::Map<String, serde_json::Value>>,
+    /// `hides:` these fields do not exist for the caller.
+    pub hides: Vec<String>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// What a test asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// `read: grades/1`
+    Read {
+        /// The collection.
+        collection: String,
+        /// The key as text.
+        key: String,
+    },
+    /// `list: grades`, optionally `where:` and `count: true`
+    List {
+        /// The collection.
+        collection: String,
+        /// The caller's filter.
+        filter: Option<Rule>,
+    },
+    /// `create: answers`, `send: {…}`
+    Create {
+        /// The collection.
+        collection: String,
+        /// What is sent.
+        send: serde_json::Map<String, serde_json::Value>,
+    },
+    /// `update: grades/1`, `send: {…}`
+    Update {
+        /// The collection.
+        collection: String,
+        /// The key as text.
+        key: String,
+        /// What is sent.
+        send: serde_json::Map<String, serde_json::Value>,
+    },
+    /// `delete: grades/1`
+    Delete {
+        /// The collection.
+        collection: String,
+        /// The key as text.
+        key: String,
+    },
+    /// `can: invoice.approve`, optionally `on: invoices` or `on: invoices/7`
+    Can {
+        /// The action.
+        action: String,
+        /// The collection.
+        collection: Option<String>,
+        /// The key as text.
+        key: Option<String>,
+    },
+}
+
+/// What must come out of an expectation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExpectedVerdict {
+    /// `is: allow`
+    Allow,
+    /// `is: deny`: forbidden, or out of reach.
+    Deny,
+    /// `is: hidden`: out of reach, answered like a missing record.
+    Hidden,
+    /// `is: [1, 2]`: a list shows exactly these keys, in this order of keys.
+    Keys(Vec<String>),
+}
