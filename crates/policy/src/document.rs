@@ -8,6 +8,14 @@ use portreeve_model::{
 
 use crate::Place;
 
+mod cases;
+mod node;
+mod position;
+mod read;
+mod reader;
+mod report;
+mod roles;
+
 /// An access document.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
