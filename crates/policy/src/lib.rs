@@ -7,12 +7,34 @@
 //! To add an operator: `portreeve_model::Rule`, `text/`, `resolve`, `eval`, the store's `sql/lower`, the naive
 //! evaluator of the test kit, a corpus case and a line in `docs/reference/rules.md`; the compiler names most of them.
 
+mod actions;
+mod catalog;
+mod compile;
+mod context;
 mod document;
+mod eval;
+mod judge;
 mod problem;
+mod resolve;
+mod rights;
+mod roleset;
+mod snapshot;
+mod statement;
 mod text;
 
+pub use actions::*;
+pub use catalog::*;
+pub use compile::BUILT_IN_ROLES;
+pub use context::*;
 pub use document::*;
+pub use eval::*;
+pub use judge::*;
 pub use problem::*;
+pub use resolve::*;
+pub use rights::{Grant, Layer, Rights};
+pub use roleset::{Admission, Quick, RoleSet};
+pub use snapshot::*;
+pub use statement::*;
 pub use text::{
     RuleError, parse_operand, parse_rule, print_operand, print_rule, rule_from_json, rule_to_json,
 };

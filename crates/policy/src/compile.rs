@@ -1,0 +1,724 @@
+//! Documents become snapshots; every mistake is a [`Problem`] with its place.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, List, Operand, Rule, Slot, Variable};
+
+use crate::snapshot::{
+    CompiledProfile, CompiledRole, Entry, PLAIN_ALLOW, PLAIN_DENY, Snapshot, SpecialEntry, SpecialTarget, WildEntry,
+    restriction,
+};
+use crate::{
+    ActionId, Actions, Body, Document, Effect, FieldSet, FieldValue, Permission, Place, Problem, ProfileDefinition,
+    Purpose, Resolver, RoleDefinition, RuleDefinition, build_catalog, pattern_covers, suggestion,
+};
+
+/// The roles that always exist.
+pub const BUILT_IN_ROLES: [&str; 4] = ["admin", "user", "anonymous", "everyone"];
+
+pub(crate) struct Compiler<'a> {
+    catalog: &'a Catalog,
+    actions: &'a Actions,
+    rules: &'a HashMap<String, Arc<RuleDefinition>>,
+    problems: Vec<Problem>,
+    interned: HashSet<Arc<Body>>,
+    attributes: BTreeSet<String>,
+}
+
+impl Compiler<'_> {
+    pub(crate) fn compile(document: &Document, version: u64) -> Result<Snapshot, Vec<Problem>> {
+        let catalog = build_catalog(&document.collections)?;
+        let actions = Actions::new(document.actions.iter().map(|action| action.name.as_str()));
+        let rules: HashMap<String, Arc<RuleDefinition>> =
+            document.rules.iter().map(|rule| (rule.name.clone(), Arc::new(rule.clone()))).collect();
+        let mut compiler = Compiler {
+            catalog: &catalog,
+            actions: &actions,
+            rules: &rules,
+            problems: vec![],
+            interned: HashSet::new(),
+            attributes: BTreeSet::new(),
+        };
+        compiler.declarations(document);
+        // A rule that refers to itself would be expanded without end.
+        if !compiler.problems.is_empty() {
+            return Err(compiler.problems);
+        }
+        let mut definitions: Vec<RoleDefinition> = document.roles.clone();
+        for key in BUILT_IN_ROLES {
+            if !definitions.iter().any(|role| role.key == key) {
+                definitions.push(RoleDefinition {
+                    key: key.into(),
+                    administrator: key == "admin",
+                    permissions: if key == "user" { vec![own_account()] } else { vec![] },
+                    ..RoleDefinition::default()
+                });
+            }
+        }
+        let mut roles = vec![];
+        let mut places = HashMap::new();
+        let mut fallback: Option<usize> = None;
+        for definition in &definitions {
+            if places.insert(definition.key.clone(), roles.len()).is_some() {
+                compiler.fail(&definition.place, "duplicate_key", format!("role '{}' is declared twice", definition.key));
+            }
+            if definition.fallback {
+                match fallback {
+                    None => fallback = Some(roles.len()),
+                    Some(first) => compiler.fail(
+                        &definition.place,
+                        "two_fallbacks",
+                        format!(
+                            "'{}' and '{}' are both marked fallback; only one role can be what is left when nothing else is bound",
+                            definitions[first].key, definition.key
+                        ),
+                    ),
+                }
+            }
+            roles.push(Arc::new(compiler.role(definition)));
+        }
+        let profiles = compiler.profiles(&document.profiles, &roles, &places);
+        for role in &document.registration.roles {
+            match places.get(role) {
+                None => compiler.fail(
+                    &Place::default(),
+                    "unknown_role",
+                    format!("registration names role '{role}', which does not exist{}", suggestion(role, places.keys().map(String::as_str))),
+                ),
+                Some(place) if roles[*place].administrator => compiler.fail(
+                    &Place::default(),
+                    "conflict",
+                    format!("registration must not hand out '{role}': it is an administrator"),
+                ),
+                Some(_) => {}
+            }
+        }
+        let (problems, attributes) = (compiler.problems, compiler.attributes);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Snapshot {
+            version,
+            catalog: Arc::new(catalog),
+            actions: Arc::new(actions),
+            rules: Arc::new(rules),
+            roles,
+            role_places: Arc::new(places),
+            profiles: Arc::new(profiles),
+            fallback,
+            registration: document.registration.roles.clone().into(),
+            rule_attributes: Arc::new(attributes),
+            sets: Arc::default(),
+        })
+    }
+
+    pub(crate) fn replace_role(
+        snapshot: &Snapshot,
+        definition: &RoleDefinition,
+        version: u64,
+    ) -> Result<Snapshot, Vec<Problem>> {
+        let mut compiler = Compiler {
+            catalog: &snapshot.catalog,
+            actions: &snapshot.actions,
+            rules: &snapshot.rules,
+            problems: vec![],
+            interned: HashSet::new(),
+            attributes: BTreeSet::new(),
+        };
+        let role = Arc::new(compiler.role(definition));
+        let place = snapshot.role_places.get(&definition.key).copied();
+        if definition.fallback && snapshot.fallback.is_some_and(|fallback| Some(fallback) != place) {
+            compiler.fail(&definition.place, "two_fallbacks", "another role is marked fallback already".into());
+        }
+        let administrator_changed = place.is_some_and(|place| snapshot.roles[place].administrator != role.administrator);
+        if administrator_changed && role.administrator && snapshot.profiles.values().any(|profile| {
+            profile.roles.iter().any(|(at, restricted)| Some(*at) == place && restricted.is_some())
+        }) {
+            compiler.fail(&definition.place, "conflict", format!("'{}' is restricted in a profile, which an administrator cannot be", definition.key));
+        }
+        if !compiler.problems.is_empty() {
+            return Err(compiler.problems);
+        }
+        let attributes = compiler.attributes;
+        let mut next = snapshot.clone();
+        next.version = version;
+        next.sets = Arc::default();
+        let place = match place {
+            Some(place) => {
+                next.roles[place] = role;
+                place
+            }
+            None => {
+                next.roles.push(role);
+                Arc::make_mut(&mut next.role_places).insert(definition.key.clone(), next.roles.len() - 1);
+                next.roles.len() - 1
+            }
+        };
+        if definition.fallback {
+            next.fallback = Some(place);
+        } else if next.fallback == Some(place) {
+            next.fallback = None;
+        }
+        if !attributes.is_subset(&next.rule_attributes) {
+            Arc::make_mut(&mut next.rule_attributes).extend(attributes);
+        }
+        Ok(next)
+    }
+
+    fn fail(&mut self, place: &Place, code: &'static str, message: String) {
+        self.problems.push(Problem { place: place.clone(), code, message });
+    }
+
+    fn declarations(&mut self, document: &Document) {
+        let mut seen = HashSet::new();
+        for action in &document.actions {
+            if Actions::is_reserved(&action.name) {
+                self.fail(
+                    &action.place,
+                    "reserved_name",
+                    format!("'{}' begins like one of the product's own actions; choose another first word", action.name),
+                );
+            }
+            if !seen.insert(&action.name) {
+                self.fail(&action.place, "duplicate_key", format!("action '{}' is declared twice", action.name));
+            }
+        }
+        let mut seen = HashSet::new();
+        for rule in &document.rules {
+            if !seen.insert(&rule.name) {
+                self.fail(&rule.place, "duplicate_key", format!("rule '{}' is declared twice", rule.name));
+            }
+            let mut path = vec![rule.name.clone()];
+            if let Some(cycle) = self.rule_cycle(&rule.rule, &mut path) {
+                self.fail(&rule.place, "cycle", format!("rule '{}' refers to itself: {cycle}", rule.name));
+            }
+        }
+    }
+
+    // Follows named rules depth first; the answer is the way round, if there is one.
+    fn rule_cycle(&self, rule: &Rule, path: &mut Vec<String>) -> Option<String> {
+        match rule {
+            Rule::All(rules) | Rule::Any(rules) => rules.iter().find_map(|inner| self.rule_cycle(inner, path)),
+            Rule::Not(inner) | Rule::Quantified { rule: inner, .. } => self.rule_cycle(inner, path),
+            Rule::Named { name, .. } => {
+                if path.first() == Some(name) {
+                    return Some(format!("{} → {name}", path.join(" → ")));
+                }
+                if path.contains(name) || path.len() > 64 {
+                    return None;
+                }
+                path.push(name.clone());
+                let found = self.rules.get(name).and_then(|next| self.rule_cycle(&next.rule, path));
+                path.pop();
+                found
+            }
+            _ => None,
+        }
+    }
+
+    fn role(&mut self, definition: &RoleDefinition) -> CompiledRole {
+        if definition.key == "admin" && !definition.administrator {
+            self.fail(
+                &definition.place,
+                "conflict",
+                "the role 'admin' is built in and always an administrator; add 'administrator: true' or choose another name".into(),
+            );
+        }
+        let when = definition.when.as_ref().and_then(|rule| self.when(rule, &definition.place));
+        let mut parts = Parts::default();
+        for (position, permission) in definition.permissions.iter().enumerate() {
+            match u16::try_from(position) {
+                Ok(position) if position < u16::MAX => self.permission(permission, position, &mut parts),
+                _ => {
+                    self.fail(&permission.place, "too_many", "a role holds at most 65,534 permissions".into());
+                    break;
+                }
+            }
+        }
+        parts.entries.sort_by_key(|entry| (entry.collection, entry.position));
+        CompiledRole {
+            key: Arc::from(definition.key.as_str()),
+            administrator: definition.administrator,
+            implicit_allow: definition.implicit_allow,
+            when,
+            entries: parts.entries.into(),
+            wild: parts.wild.into(),
+            special: parts.special.into(),
+            bodies: parts.bodies.into(),
+        }
+    }
+
+    fn when(&mut self, rule: &Rule, place: &Place) -> Option<Arc<Condition>> {
+        self.note_attributes(rule);
+        match Resolver::for_policy(self.catalog, self.rules, Purpose::When).rule(None, rule) {
+            Ok(condition) => Some(Arc::new(condition)),
+            Err(error) => {
+                self.fail(place, "bad_rule", format!("when: {}", error.0));
+                None
+            }
+        }
+    }
+
+    fn permission(&mut self, permission: &Permission, position: u16, parts: &mut Parts) {
+        let place = &permission.place;
+        let Some((record, special)) = self.covered_actions(permission) else { return };
+        let Some((targets, except)) = self.targets(permission, record != 0) else { return };
+        if record == 0 && (permission.rows.is_some() && targets.is_empty()) {
+            self.fail(place, "conflict", "'rows' needs 'on': say which collection the rule is about".into());
+            return;
+        }
+        if record == 0 && permission.fields.is_some() {
+            self.fail(place, "conflict", "'fields' works for actions on records only".into());
+            return;
+        }
+        let writes = (3..7).fold(0u16, |bits, place| bits | 1 << place);
+        let only_writes = special.is_empty() && record & !writes == 0;
+        for (given, key) in [
+            (permission.check.is_some(), "check"),
+            (!permission.presets.is_empty(), "presets"),
+            (!permission.defaults.is_empty(), "defaults"),
+        ] {
+            if given && !only_writes {
+                self.fail(
+                    place,
+                    "conflict",
+                    format!("'{key}' works for data.create and data.update only; give the other actions a permission of their own"),
+                );
+                return;
+            }
+        }
+        if permission.effect == Effect::Deny && (!permission.presets.is_empty() || !permission.defaults.is_empty()) {
+            self.fail(place, "conflict", "a deny has no presets or defaults; put them on the allow".into());
+            return;
+        }
+        let when = match &permission.when {
+            Some(rule) => match self.when(rule, place) {
+                Some(when) => Some(when),
+                None => return,
+            },
+            None => None,
+        };
+        // What names fields must be resolved against each collection it covers.
+        let per_collection = permission.rows.is_some()
+            || permission.fields.is_some()
+            || permission.check.is_some()
+            || !permission.presets.is_empty()
+            || !permission.defaults.is_empty();
+        let general = Body { when, via: permission.via.clone(), ..Body::plain(permission.effect) };
+        for target in &targets {
+            match target {
+                SpecialTarget::Collection(id) => {
+                    let collection = Arc::clone(self.catalog.get(*id));
+                    if !except.contains(id) {
+                        self.on_collection(permission, &general, &collection, record, &special, position, parts);
+                    }
+                }
+                wild if per_collection => {
+                    for collection in self.wild_collections(wild) {
+                        if !except.contains(&collection.id) {
+                            self.on_collection(permission, &general, &collection, record, &special, position, parts);
+                        }
+                    }
+                }
+                wild => {
+                    let body = parts.body(&mut self.interned, general.clone());
+                    let except: Box<[CollectionId]> = except.iter().copied().collect();
+                    if record != 0 {
+                        let namespace = match wild {
+                            SpecialTarget::Namespace(name) => Some(name.clone()),
+                            _ => None,
+                        };
+                        parts.wild.push(WildEntry { namespace, except: except.clone(), body, actions: record, position });
+                    }
+                    for action in &special {
+                        let except = except.clone();
+                        parts.special.push(SpecialEntry { action: *action, on: wild.clone(), except, body, position });
+                    }
+                }
+            }
+        }
+    }
+
+    fn wild_collections(&self, wild: &SpecialTarget) -> Vec<Arc<Collection>> {
+        self.catalog
+            .iter()
+            .filter(|collection| !collection.system)
+            .filter(|collection| match wild {
+                SpecialTarget::Namespace(name) => collection.name.namespace() == &**name,
+                _ => true,
+            })
+            .cloned()
+            .collect()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one permission, one collection: all of it is needed")]
+    fn on_collection(
+        &mut self,
+        permission: &Permission,
+        general: &Body,
+        collection: &Collection,
+        record: u16,
+        special: &[ActionId],
+        position: u16,
+        parts: &mut Parts,
+    ) {
+        let Some(body) = self.body(permission, general, collection) else { return };
+        // An allow of no fields is no allow.
+        if body.effect == Effect::Allow && matches!(&body.fields, FieldSet::Only(fields) if fields.is_empty()) {
+            return;
+        }
+        let body = parts.body(&mut self.interned, body);
+        if record != 0 {
+            parts.entries.push(Entry { collection: collection.id, body, actions: record, position });
+        }
+        for action in special {
+            let on = SpecialTarget::Collection(collection.id);
+            parts.special.push(SpecialEntry { action: *action, on, except: Box::new([]), body, position });
+        }
+    }
+
+    fn body(&mut self, permission: &Permission, general: &Body, collection: &Collection) -> Option<Body> {
+        let mut body = general.clone();
+        let before = self.problems.len();
+        body.rows = self.rule(permission, "rows", permission.rows.as_ref(), Purpose::Rows, collection);
+        body.check = self.rule(permission, "check", permission.check.as_ref(), Purpose::Check, collection);
+        if let Some(names) = &permission.fields
+            && !names.iter().any(|name| name == "*")
+        {
+            let mut fields = vec![];
+            for name in names {
+                match self.field(permission, "fields", name, collection) {
+                    Some(field) => fields.push(field),
+                    None => return None,
+                }
+            }
+            fields.sort_unstable();
+            fields.dedup();
+            body.fields = FieldSet::Only(fields.into());
+        }
+        body.presets = self.values(permission, "presets", &permission.presets, collection);
+        body.defaults = self.values(permission, "defaults", &permission.defaults, collection);
+        (self.problems.len() == before).then_some(body)
+    }
+
+    fn rule(
+        &mut self,
+        permission: &Permission,
+        key: &str,
+        rule: Option<&Rule>,
+        purpose: Purpose,
+        collection: &Collection,
+    ) -> Option<Arc<Condition>> {
+        let rule = rule?;
+        self.note_attributes(rule);
+        match Resolver::for_policy(self.catalog, self.rules, purpose).rule(Some(collection), rule) {
+            Ok(Condition::Constant(true)) if purpose == Purpose::Rows => None,
+            Ok(condition) => Some(Arc::new(condition)),
+            Err(error) => {
+                self.fail(&permission.place, "bad_rule", format!("{key}: {}", error.0));
+                None
+            }
+        }
+    }
+
+    fn field(
+        &mut self,
+        permission: &Permission,
+        key: &str,
+        name: &str,
+        collection: &Collection,
+    ) -> Option<FieldId> {
+        let found = collection.find_field(name);
+        if found.is_none() {
+            let names: Vec<&str> = collection.fields.iter().map(|field| &*field.name).collect();
+            let hint = suggestion(name, names.iter().copied());
+            self.fail(
+                &permission.place,
+                "unknown_field",
+                format!("{key}: '{}' has no field '{name}'{hint}", collection.name),
+            );
+        }
+        found
+    }
+
+    fn values(
+        &mut self,
+        permission: &Permission,
+        key: &str,
+        values: &[(String, FieldValue)],
+        collection: &Collection,
+    ) -> Vec<(FieldId, Slot)> {
+        let mut resolved = vec![];
+        for (name, value) in values {
+            let Some(field) = self.field(permission, key, name, collection) else { continue };
+            let declared = collection.field(field);
+            let by_number = declared.relation.is_some_and(|to| to.by != self.catalog.get(to.target).key);
+            let slot = match value {
+                FieldValue::Json(json) => portreeve_model::Value::from_json(declared.ty, json)
+                    .map(Slot::Literal)
+                    .map_err(|error| error.0),
+                FieldValue::Variable(variable) => {
+                    self.note_variable(variable);
+                    Resolver::for_policy(self.catalog, self.rules, Purpose::When)
+                        .value(declared.ty, by_number, &Operand::Variable(variable.clone()))
+                        .map_err(|error| error.0)
+                }
+            };
+            match slot {
+                Ok(slot) => resolved.push((field, slot)),
+                Err(error) => self.fail(&permission.place, "wrong_type", format!("{key}: {name}: {error}")),
+            }
+        }
+        resolved
+    }
+
+    fn covered_actions(&mut self, permission: &Permission) -> Option<(u16, Vec<ActionId>)> {
+        let mut covered = BTreeSet::new();
+        for pattern in &permission.actions {
+            let found = self.actions.covered(pattern);
+            if found.is_empty() {
+                // A face's own names are kept, inert: the face that stored them shows them back.
+                if permission.via.is_some() {
+                    continue;
+                }
+                let message = if pattern.split('.').next() == Some("files") {
+                    format!("'{pattern}' is reserved for a later version")
+                } else {
+                    let hint = suggestion(pattern, self.actions.patterns());
+                    format!("there is no action '{pattern}'{hint}; declare your own under 'actions:'")
+                };
+                self.fail(&permission.place, "unknown_action", message);
+                return None;
+            }
+            covered.extend(found);
+        }
+        for pattern in &permission.except {
+            if self.actions.patterns().contains(&pattern.as_str()) {
+                covered.retain(|action| !pattern_covers(pattern, self.actions.name(*action)));
+            }
+        }
+        let record = covered.iter().filter(|action| action.is_record()).fold(0, |bits, action| bits | action.bit());
+        Some((record, covered.into_iter().filter(|action| !action.is_record()).collect()))
+    }
+
+    // What `on` and `except` name; None where something is wrong.
+    fn targets(&mut self, permission: &Permission, needs: bool) -> Option<(Vec<SpecialTarget>, BTreeSet<CollectionId>)> {
+        let place = &permission.place;
+        if permission.on.is_empty() {
+            if needs && permission.actions.iter().any(|action| action.starts_with("data")) {
+                self.fail(place, "missing_key", "'on' is missing: name the collections, or \"*\" for all".into());
+                return None;
+            }
+            return Some((vec![SpecialTarget::Anything], self.excepted(permission)?));
+        }
+        let mut targets = vec![];
+        for name in &permission.on {
+            if name == "*" {
+                targets.push(SpecialTarget::Anything);
+            } else if let Some(namespace) = name.strip_suffix("/*") {
+                targets.push(SpecialTarget::Namespace(namespace.into()));
+            } else {
+                targets.push(SpecialTarget::Collection(self.collection(place, "on", name)?));
+            }
+        }
+        Some((targets, self.excepted(permission)?))
+    }
+
+    fn excepted(&mut self, permission: &Permission) -> Option<BTreeSet<CollectionId>> {
+        let mut except = BTreeSet::new();
+        for name in &permission.except {
+            if self.actions.patterns().contains(&name.as_str()) {
+                continue;
+            }
+            if let Some(namespace) = name.strip_suffix("/*") {
+                except.extend(
+                    self.catalog
+                        .iter()
+                        .filter(|collection| collection.name.namespace() == namespace)
+                        .map(|collection| collection.id),
+                );
+            } else {
+                except.insert(self.collection(&permission.place, "except", name)?);
+            }
+        }
+        Some(except)
+    }
+
+    fn collection(&mut self, place: &Place, key: &str, name: &str) -> Option<CollectionId> {
+        if let Some(collection) = self.catalog.find_text(name) {
+            return Some(collection.id);
+        }
+        let names: Vec<String> = self.catalog.iter().map(|collection| collection.name.to_string()).collect();
+        let hint = suggestion(name, names.iter().map(String::as_str));
+        self.fail(place, "unknown_collection", format!("{key}: there is no collection '{name}'{hint}"));
+        None
+    }
+
+    fn profiles(
+        &mut self,
+        definitions: &[ProfileDefinition],
+        roles: &[Arc<CompiledRole>],
+        places: &HashMap<String, usize>,
+    ) -> HashMap<String, CompiledProfile> {
+        let by_key: HashMap<&str, &ProfileDefinition> =
+            definitions.iter().map(|profile| (profile.key.as_str(), profile)).collect();
+        let mut compiled = HashMap::new();
+        for definition in definitions {
+            let mut chain = vec![definition];
+            let mut seen = HashSet::from([definition.key.as_str()]);
+            let mut here = definition;
+            while let Some(parent) = &here.parent {
+                let Some(next) = by_key.get(parent.as_str()) else {
+                    let hint = suggestion(parent, by_key.keys().copied());
+                    self.fail(&here.place, "unknown_profile", format!("there is no profile '{parent}'{hint}"));
+                    break;
+                };
+                if !seen.insert(next.key.as_str()) {
+                    self.fail(
+                        &definition.place,
+                        "cycle",
+                        format!("profile '{}' is its own ancestor through '{}'", definition.key, here.key),
+                    );
+                    break;
+                }
+                chain.push(next);
+                here = next;
+            }
+            let mut profile = CompiledProfile { roles: vec![], rate_limit: definition.rate_limit, addresses: vec![] };
+            if !definition.addresses.is_empty() {
+                profile.addresses.push(definition.addresses.clone().into());
+            }
+            for ancestor in chain.into_iter().rev() {
+                for member in &ancestor.roles {
+                    if let Some(entry) = self.profile_role(definition, member, roles, places) {
+                        profile.roles.push(entry);
+                    }
+                }
+            }
+            for role in &definition.assignable_by {
+                if !places.contains_key(role) {
+                    let hint = suggestion(role, places.keys().map(String::as_str));
+                    self.fail(&definition.place, "unknown_role", format!("assignable_by: there is no role '{role}'{hint}"));
+                }
+            }
+            if compiled.insert(definition.key.clone(), profile).is_some() {
+                self.fail(&definition.place, "duplicate_key", format!("profile '{}' is declared twice", definition.key));
+            }
+        }
+        compiled
+    }
+
+    fn profile_role(
+        &mut self,
+        profile: &ProfileDefinition,
+        member: &crate::ProfileRole,
+        roles: &[Arc<CompiledRole>],
+        places: &HashMap<String, usize>,
+    ) -> Option<(usize, Option<Arc<BTreeSet<CollectionId>>>)> {
+        let Some(place) = places.get(&member.role).copied() else {
+            let hint = suggestion(&member.role, places.keys().map(String::as_str));
+            self.fail(
+                &profile.place,
+                "unknown_role",
+                format!("profile '{}' names role '{}', which does not exist{hint}", profile.key, member.role),
+            );
+            return None;
+        };
+        let Some(names) = &member.restricted_to else { return Some((place, None)) };
+        if roles[place].administrator {
+            self.fail(
+                &profile.place,
+                "conflict",
+                format!("'{}' is an administrator and cannot be restricted; use a role without 'administrator'", member.role),
+            );
+            return None;
+        }
+        match restriction(self.catalog, names) {
+            Ok(covered) => Some((place, Some(Arc::new(covered)))),
+            Err(name) => {
+                self.collection(&profile.place, "restricted_to", &name);
+                None
+            }
+        }
+    }
+
+    fn note_attributes(&mut self, rule: &Rule) {
+        match rule {
+            Rule::All(rules) | Rule::Any(rules) => rules.iter().for_each(|inner| self.note_attributes(inner)),
+            Rule::Not(inner) | Rule::Quantified { rule: inner, .. } => self.note_attributes(inner),
+            Rule::Compare { left, right, .. } => [left, right].into_iter().for_each(|o| self.note_operand(o)),
+            Rule::Between { operand, low, high } => {
+                [operand, low, high].into_iter().for_each(|o| self.note_operand(o));
+            }
+            Rule::In { operand, list } => {
+                self.note_operand(operand);
+                match list {
+                    List::Items(items) => items.iter().for_each(|o| self.note_operand(o)),
+                    List::Variable(variable) => self.note_variable(variable),
+                }
+            }
+            Rule::IsNull(operand) | Rule::Matches { operand, .. } => self.note_operand(operand),
+            Rule::Text { operand, needle, .. } => [operand, needle].into_iter().for_each(|o| self.note_operand(o)),
+            Rule::Named { name, arguments } => {
+                arguments.iter().for_each(|o| self.note_operand(o));
+                // Cycles were refused before any role is compiled.
+                if let Some(definition) = self.rules.get(name).cloned() {
+                    self.note_attributes(&definition.rule);
+                }
+            }
+            Rule::Constant(_) | Rule::Sent(_) => {}
+        }
+    }
+
+    fn note_operand(&mut self, operand: &Operand) {
+        match operand {
+            Operand::Variable(variable) => self.note_variable(variable),
+            Operand::Part(_, inner) => self.note_operand(inner),
+            _ => {}
+        }
+    }
+
+    fn note_variable(&mut self, variable: &Variable) {
+        if let Variable::User(path) = variable
+            && let [name] = path.as_slice()
+        {
+            self.attributes.insert(name.clone());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Parts {
+    entries: Vec<Entry>,
+    wild: Vec<WildEntry>,
+    special: Vec<SpecialEntry>,
+    bodies: Vec<Arc<Body>>,
+}
+
+impl Parts {
+    fn body(&mut self, interned: &mut HashSet<Arc<Body>>, body: Body) -> u32 {
+        if body.is_plain() {
+            return if body.effect == Effect::Allow { PLAIN_ALLOW } else { PLAIN_DENY };
+        }
+        let shared = match interned.get(&body) {
+            Some(shared) => Arc::clone(shared),
+            None => {
+                let shared = Arc::new(body);
+                interned.insert(Arc::clone(&shared));
+                shared
+            }
+        };
+        match self.bodies.iter().position(|known| Arc::ptr_eq(known, &shared)) {
+            Some(place) => place as u32,
+            None => {
+                self.bodies.push(shared);
+                (self.bodies.len() - 1) as u32
+            }
+        }
+    }
+}
+
+fn own_account() -> Permission {
+    Permission { actions: vec!["account".into()], ..Permission::default() }
+}

@@ -1,0 +1,519 @@
+//! Judges writes by sections 4 to 9 of the law, without knowing where records are kept: it lists the conditions to
+//! evaluate before and after the write (probes), gets their truth back, and says what follows. The store runs the
+//! probes as SQL inside the transaction, the memory engine with [`crate::eval`].
+
+use std::sync::Arc;
+
+use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, Slot, Value};
+
+use crate::rights::{Grant, Rights, rows_of};
+use crate::roleset::next_id;
+use crate::{Access, Context, FieldSet, Record};
+
+/// Create or update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WriteKind {
+    /// A new record.
+    Create,
+    /// A change of one.
+    Update,
+}
+
+/// How one kind of write of one set of fields is judged for one caller's rights. Holds no values, so it is shared by
+/// all writes of the same shape.
+#[derive(Debug)]
+pub struct WriteTemplate {
+    id: u64,
+    kind: WriteKind,
+    collection: Arc<Collection>,
+    sent: Vec<FieldId>,
+    probes_old: Vec<Condition>,
+    probes_new: Vec<Condition>,
+    layers: Vec<Vec<AllowProbe>>,
+    denies: Vec<DenyProbe>,
+    candidates: Vec<Candidate>,
+    read_reach_old: Probe,
+    read_fields_old: Vec<Probe>,
+    read_reach_new: Probe,
+    read_fields_new: Vec<Probe>,
+    links: Vec<Link>,
+}
+
+/// A relation that is sent: its target must be within the caller's read reach.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The field sent.
+    pub field: FieldId,
+    /// Where it points.
+    pub target: CollectionId,
+    /// The target's field it must equal.
+    pub by: FieldId,
+    /// Which targets are in reach.
+    pub reach: Access,
+}
+
+/// Why a write is refused before anything is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteRefusal {
+    /// A sent field does not exist for this caller.
+    UnknownField(FieldId),
+    /// Nothing allows it, or a deny denies it outright.
+    NotAllowed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probe {
+    Never,
+    Always,
+    At(usize),
+}
+
+#[derive(Debug)]
+struct AllowProbe {
+    fields: FieldSet,
+    rows_old: Probe,
+    /// After the write: the check, or the rows where there is none (update); both (create).
+    after: Probe,
+}
+
+#[derive(Debug)]
+struct DenyProbe {
+    fields: FieldSet,
+    // Each is the truth of "the condition is false": only then the deny does not hold.
+    rows_old_false: Probe,
+    rows_new_false: Probe,
+    check_false: Option<Probe>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    // Alone: the allow at this place of the owner's layer. Otherwise all of them together.
+    lender: Option<usize>,
+    presets: Vec<(FieldId, Slot)>,
+    defaults: Vec<(FieldId, Slot)>,
+}
+
+/// Where a write stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is allowed as written.
+    Accepted,
+    /// Undo it and write the next attempt.
+    TryNext,
+    /// Undo it: a deny holds.
+    Denied,
+}
+
+/// Why a write ends before or without being accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteDenial {
+    /// The record is out of reach: answered like a missing one.
+    NotFound,
+    /// The record may be read but not so written.
+    Forbidden,
+}
+
+struct Probes(Vec<Condition>);
+
+impl Probes {
+    fn add(&mut self, condition: Condition) -> Probe {
+        match condition {
+            Condition::Constant(true) => Probe::Always,
+            Condition::Constant(false) => Probe::Never,
+            condition => Probe::At(self.0.iter().position(|known| *known == condition).unwrap_or_else(|| {
+                self.0.push(condition);
+                self.0.len() - 1
+            })),
+        }
+    }
+
+    fn access(&mut self, access: &Access) -> Probe {
+        match access {
+            Access::Never => Probe::Never,
+            Access::Always => Probe::Always,
+            Access::When(condition) => self.add((**condition).clone()),
+        }
+    }
+
+    fn is_false(&mut self, condition: Condition) -> Probe {
+        match condition {
+            Condition::Constant(bool) => self.add(Condition::Constant(!bool)),
+            condition => self.add(Condition::Not(Box::new(condition))),
+        }
+    }
+}
+
+impl Probe {
+    fn holds(self, truths: &[bool]) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::At(place) => truths[place],
+        }
+    }
+}
+
+impl WriteTemplate {
+    /// Prepares the judging of writes of `sent` under `write`. `read` are the rights to read one record of the
+    /// collection, `reach` tells them for the collections that sent relations point at.
+    pub fn new(
+        kind: WriteKind,
+        write: &Rights,
+        read: &Rights,
+        catalog: &Catalog,
+        sent: Vec<FieldId>,
+        mut reach: impl FnMut(CollectionId) -> Access,
+    ) -> Result<Self, WriteRefusal> {
+        let collection = Arc::clone(catalog.get(write.collection()));
+        if !write.allows_something() {
+            return Err(WriteRefusal::NotAllowed);
+        }
+        for field in &sent {
+            let readable = *read.field(&collection, *field) != Access::Never;
+            let writable = write
+                .layers()
+                .iter()
+                .all(|layer| layer.effective_allows().iter().any(|grant| grant.body.fields.contains(*field)));
+            let preset = write.layers()[0].allows.iter().any(|grant| sets(&grant.body.presets, *field));
+            if !readable && !writable && !preset {
+                return Err(WriteRefusal::UnknownField(*field));
+            }
+        }
+        let (mut old, mut new) = (Probes(vec![]), Probes(vec![]));
+        let mut layers = vec![];
+        let mut denies = vec![];
+        for layer in write.layers() {
+            let allows = layer.effective_allows();
+            layers.push(allows.iter().map(|grant| allow_probe(kind, grant, &mut old, &mut new)).collect());
+            for grant in layer.effective_denies() {
+                let rows_old_false = match kind {
+                    WriteKind::Create => Probe::Always,
+                    WriteKind::Update => old.is_false(rows_of(&grant.body)),
+                };
+                denies.push(DenyProbe {
+                    fields: grant.body.fields.clone(),
+                    rows_old_false,
+                    rows_new_false: new.is_false(rows_of(&grant.body)),
+                    check_false: grant.body.check.as_ref().map(|check| new.is_false((**check).clone())),
+                });
+            }
+        }
+        let candidates = candidates(&write.layers()[0].effective_allows(), collection.fields.len());
+        let read_reach_old = old.access(read.reach());
+        let read_fields_old = collection.field_ids().map(|field| old.access(read.field(&collection, field))).collect();
+        let read_reach_new = new.access(read.reach());
+        let read_fields_new = collection.field_ids().map(|field| new.access(read.field(&collection, field))).collect();
+        let links = sent
+            .iter()
+            .filter_map(|field| {
+                let to = collection.field(*field).relation?;
+                Some(Link { field: *field, target: to.target, by: to.by, reach: reach(to.target) })
+            })
+            .collect();
+        Ok(Self {
+            id: next_id(),
+            kind,
+            collection,
+            sent,
+            probes_old: old.0,
+            probes_new: new.0,
+            layers,
+            denies,
+            candidates,
+            read_reach_old,
+            read_fields_old,
+            read_reach_new,
+            read_fields_new,
+            links,
+        })
+    }
+
+    /// Distinguishes this template from every other; a key for what is derived from it.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Create or update.
+    pub fn kind(&self) -> WriteKind {
+        self.kind
+    }
+
+    /// The collection written to.
+    pub fn collection(&self) -> &Arc<Collection> {
+        &self.collection
+    }
+
+    /// What to evaluate over the record before the write. Judged by "is true".
+    pub fn probes_old(&self) -> &[Condition] {
+        &self.probes_old
+    }
+
+    /// What to evaluate over the stored record after each attempt. Judged by "is true".
+    pub fn probes_new(&self) -> &[Condition] {
+        &self.probes_new
+    }
+
+    /// The sent relations whose targets must be in reach.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The fields sent.
+    pub fn sent(&self) -> &[FieldId] {
+        &self.sent
+    }
+
+    /// Begins a create.
+    pub fn create<'t>(&'t self, values: &'t [(FieldId, Value)], context: &'t Context) -> WriteSession<'t> {
+        WriteSession::new(self, values, context, None, vec![])
+    }
+
+    /// Begins an update of a record that was found.
+    pub fn update<'t>(
+        &'t self,
+        values: &'t [(FieldId, Value)],
+        context: &'t Context,
+        old: &'t Record,
+        truths: Vec<bool>,
+    ) -> Result<WriteSession<'t>, WriteDenial> {
+        let read = self.read_reach_old.holds(&truths);
+        let untouched = |deny: &&DenyProbe| deny.fields.is_all() && deny.check_false.is_none();
+        let denied = self.denies.iter().filter(untouched).any(|deny| !deny.rows_old_false.holds(&truths));
+        let write = !denied
+            && self.layers.iter().all(|layer| layer.iter().any(|allow| allow.rows_old.holds(&truths)));
+        match (read, write) {
+            (_, true) => Ok(WriteSession::new(self, values, context, Some(old), truths)),
+            (true, false) => Err(WriteDenial::Forbidden),
+            (false, false) => Err(WriteDenial::NotFound),
+        }
+    }
+}
+
+fn sets(values: &[(FieldId, Slot)], field: FieldId) -> bool {
+    values.iter().any(|(set, _)| *set == field)
+}
+
+fn allow_probe(kind: WriteKind, grant: &Grant, old: &mut Probes, new: &mut Probes) -> AllowProbe {
+    let rows = rows_of(&grant.body);
+    let check = grant.body.check.as_ref().map(|check| (**check).clone());
+    let (rows_old, after) = match kind {
+        WriteKind::Create => {
+            let both = rows.and(check.unwrap_or(Condition::Constant(true)));
+            (Probe::Always, new.add(both))
+        }
+        WriteKind::Update => (old.add(rows.clone()), new.add(check.unwrap_or(rows))),
+    };
+    AllowProbe { fields: grant.body.fields.clone(), rows_old, after }
+}
+
+// Who may lend presets and defaults, in the order they are tried. Where nobody lends anything, every attempt would
+// write the same, and "all together" alone decides.
+fn candidates(allows: &[&Grant], fields: usize) -> Vec<Candidate> {
+    let lending = allows.iter().any(|grant| !grant.body.presets.is_empty() || !grant.body.defaults.is_empty());
+    let mut candidates = vec![];
+    if lending {
+        for (place, grant) in allows.iter().enumerate() {
+            candidates.push(Candidate {
+                lender: Some(place),
+                presets: grant.body.presets.clone(),
+                defaults: grant.body.defaults.clone(),
+            });
+        }
+    }
+    let mut together = Candidate { lender: None, presets: vec![], defaults: vec![] };
+    for field in (0..fields).map(FieldId::at) {
+        let first = |values: fn(&Grant) -> &Vec<(FieldId, Slot)>| {
+            allows.iter().find_map(|grant| values(grant).iter().find(|(set, _)| *set == field).cloned())
+        };
+        if let Some(preset) = first(|grant| &grant.body.presets) {
+            together.presets.push(preset);
+        } else if let Some(default) = first(|grant| &grant.body.defaults) {
+            together.defaults.push(default);
+        }
+    }
+    candidates.push(together);
+    candidates
+}
+
+/// One write on its way: give it the truth of the probes after each attempt.
+pub struct WriteSession<'t> {
+    template: &'t WriteTemplate,
+    values: &'t [(FieldId, Value)],
+    context: &'t Context,
+    old_truths: Vec<bool>,
+    exempt: Vec<FieldId>,
+    order: std::vec::IntoIter<usize>,
+    current: usize,
+}
+
+impl<'t> WriteSession<'t> {
+    fn new(
+        template: &'t WriteTemplate,
+        values: &'t [(FieldId, Value)],
+        context: &'t Context,
+        old: Option<&Record>,
+        old_truths: Vec<bool>,
+    ) -> Self {
+        // What is sent back unchanged is no change, provided the sender can know that it is unchanged.
+        let exempt = old.map_or(vec![], |old| {
+            let readable = |field: FieldId| {
+                template.read_reach_old.holds(&old_truths)
+                    && template.read_fields_old[field.index()].holds(&old_truths)
+            };
+            values
+                .iter()
+                .filter(|(field, value)| old.get(*field) == value && readable(*field))
+                .map(|(field, _)| *field)
+                .collect()
+        });
+        let overrules = |candidate: &Candidate| {
+            candidate.presets.iter().any(|(field, slot)| {
+                let ty = template.collection.field(*field).ty;
+                values.iter().any(|(sent, value)| sent == field && *value != context.slot(slot, ty))
+            })
+        };
+        let last = template.candidates.len() - 1;
+        let mut order: Vec<usize> = (0..last).collect();
+        // First those that leave what was sent as it is; a stable sort keeps the document's order.
+        order.sort_by_key(|place| overrules(&template.candidates[*place]));
+        order.push(last);
+        Self { template, values, context, old_truths, exempt, order: order.into_iter(), current: last }
+    }
+
+    /// The relations sent that are changed, and so must be in reach.
+    pub fn links(&self) -> impl Iterator<Item = (&'t Link, &'t Value)> + '_ {
+        self.template.links.iter().filter(|link| !self.exempt.contains(&link.field)).filter_map(|link| {
+            let (_, value) = self.values.iter().find(|(field, _)| *field == link.field)?;
+            (!value.is_null()).then_some((link, value))
+        })
+    }
+
+    /// What to write next: `None` when every attempt has been judged, and the write is forbidden.
+    pub fn next_attempt(&mut self) -> Option<Vec<(FieldId, Value)>> {
+        loop {
+            self.current = self.order.next()?;
+            let candidate = &self.template.candidates[self.current];
+            if candidate.lender.is_some_and(|lender| !self.could_carry(candidate, lender)) {
+                continue;
+            }
+            let slot = |(field, slot): &(FieldId, Slot)| {
+                (*field, self.context.slot(slot, self.template.collection.field(*field).ty))
+            };
+            let mut assignments: Vec<(FieldId, Value)> = candidate.presets.iter().map(slot).collect();
+            assignments.extend(self.values.iter().filter(|(field, _)| !sets(&candidate.presets, *field)).cloned());
+            for default in &candidate.defaults {
+                if !assignments.iter().any(|(field, _)| *field == default.0) {
+                    assignments.push(slot(default));
+                }
+            }
+            return Some(assignments);
+        }
+    }
+
+    // Whether the fields alone rule it out, before anything is written.
+    fn could_carry(&self, candidate: &Candidate, lender: usize) -> bool {
+        let allow = &self.template.layers[0][lender];
+        self.needed(candidate).all(|field| allow.fields.contains(field)) && allow.rows_old.holds(&self.old_truths)
+    }
+
+    fn named<'s>(&'s self, candidate: &'s Candidate) -> impl Iterator<Item = FieldId> + 's {
+        self.template.sent.iter().copied().filter(|field| !sets(&candidate.presets, *field))
+    }
+
+    fn needed<'s>(&'s self, candidate: &'s Candidate) -> impl Iterator<Item = FieldId> + 's {
+        self.named(candidate).filter(|field| !self.exempt.contains(field))
+    }
+
+    /// Judges the attempt that was just written by the truth of [`WriteTemplate::probes_new`].
+    pub fn judge(&self, truths: &[bool]) -> Judgement {
+        let candidate = &self.template.candidates[self.current];
+        let holds = |allow: &AllowProbe| allow.rows_old.holds(&self.old_truths) && allow.after.holds(truths);
+        for (place, layer) in self.template.layers.iter().enumerate() {
+            let carried = match candidate.lender {
+                Some(lender) if place == 0 => holds(&layer[lender]),
+                _ => {
+                    let mut needed = self.needed(candidate).peekable();
+                    if needed.peek().is_none() {
+                        layer.iter().any(holds)
+                    } else {
+                        needed.all(|field| layer.iter().any(|allow| allow.fields.contains(field) && holds(allow)))
+                    }
+                }
+            };
+            if !carried {
+                return Judgement::TryNext;
+            }
+        }
+        for deny in &self.template.denies {
+            let concerned = match &deny.fields {
+                FieldSet::All => true,
+                FieldSet::Only(fields) => self.named(candidate).any(|field| fields.contains(&field)),
+            };
+            let rows = !deny.rows_old_false.holds(&self.old_truths) || !deny.rows_new_false.holds(truths);
+            let check = deny.check_false.is_none_or(|is_false| !is_false.holds(truths));
+            if concerned && rows && check {
+                return Judgement::Denied;
+            }
+        }
+        Judgement::Accepted
+    }
+
+    /// The fields of the stored record the caller may read, key first in mind: always known to him who wrote it.
+    pub fn shown(&self, truths: &[bool]) -> Vec<FieldId> {
+        let collection = &self.template.collection;
+        let reach = self.template.read_reach_new.holds(truths);
+        collection
+            .field_ids()
+            .filter(|field| {
+                *field == collection.key || (reach && self.template.read_fields_new[field.index()].holds(truths))
+            })
+            .collect()
+    }
+}
+
+/// How a deletion is judged.
+#[derive(Debug)]
+pub struct DeleteTemplate {
+    id: u64,
+    collection: Arc<Collection>,
+    probes: Vec<Condition>,
+    delete: Probe,
+    read: Probe,
+}
+
+impl DeleteTemplate {
+    /// Prepares the judging of deletions under `delete`; `read` are the rights to read one record.
+    pub fn new(delete: &Rights, read: &Rights, catalog: &Catalog) -> Self {
+        let mut probes = Probes(vec![]);
+        let reach = probes.access(delete.reach());
+        let read = probes.access(read.reach());
+        let collection = Arc::clone(catalog.get(delete.collection()));
+        Self { id: next_id(), collection, probes: probes.0, delete: reach, read }
+    }
+
+    /// Distinguishes this template from every other.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The collection deleted from.
+    pub fn collection(&self) -> &Arc<Collection> {
+        &self.collection
+    }
+
+    /// What to evaluate over the record. Judged by "is true".
+    pub fn probes(&self) -> &[Condition] {
+        &self.probes
+    }
+
+    /// Whether a record that was found may be deleted.
+    pub fn judge(&self, truths: &[bool]) -> Result<(), WriteDenial> {
+        if self.delete.holds(truths) {
+            Ok(())
+        } else if self.read.holds(truths) {
+            Err(WriteDenial::Forbidden)
+        } else {
+            Err(WriteDenial::NotFound)
+        }
+    }
+}

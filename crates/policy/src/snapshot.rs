@@ -1,0 +1,234 @@
+//! The compiled, immutable value that requests are decided from: rights and catalog under one version.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use portreeve_model::{Catalog, CollectionId, Condition};
+
+use crate::compile::Compiler;
+use crate::{ActionId, Actions, Body, Document, Problem, RuleDefinition};
+
+/// Rights and catalog of one policy version.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(crate) version: u64,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) actions: Arc<Actions>,
+    pub(crate) rules: Arc<HashMap<String, Arc<RuleDefinition>>>,
+    pub(crate) roles: Vec<Arc<CompiledRole>>,
+    pub(crate) role_places: Arc<HashMap<String, usize>>,
+    pub(crate) profiles: Arc<HashMap<String, CompiledProfile>>,
+    pub(crate) fallback: Option<usize>,
+    pub(crate) registration: Arc<[String]>,
+    pub(crate) rule_attributes: Arc<BTreeSet<String>>,
+    pub(crate) sets: Arc<crate::roleset::RoleSets>,
+}
+
+/// A role as requests see it.
+pub struct CompiledRole {
+    pub(crate) key: Arc<str>,
+    pub(crate) administrator: bool,
+    pub(crate) implicit_allow: bool,
+    pub(crate) when: Option<Arc<Condition>>,
+    /// Permissions on named collections, sorted by collection.
+    pub(crate) entries: Box<[Entry]>,
+    /// Permissions on `*` and `namespace/*`.
+    pub(crate) wild: Box<[WildEntry]>,
+    /// Permissions whose actions are not the eleven on records.
+    pub(crate) special: Box<[SpecialEntry]>,
+    pub(crate) bodies: Box<[Arc<Body>]>,
+}
+
+/// Twelve bytes per permission and collection.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    pub collection: CollectionId,
+    pub body: u32,
+    pub actions: u16,
+    pub position: u16,
+}
+
+pub(crate) struct WildEntry {
+    /// `None` is `*`.
+    pub namespace: Option<Box<str>>,
+    pub except: Box<[CollectionId]>,
+    pub body: u32,
+    pub actions: u16,
+    pub position: u16,
+}
+
+pub(crate) struct SpecialEntry {
+    pub action: ActionId,
+    pub on: SpecialTarget,
+    pub except: Box<[CollectionId]>,
+    pub body: u32,
+    pub position: u16,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum SpecialTarget {
+    Anything,
+    Namespace(Box<str>),
+    Collection(CollectionId),
+}
+
+/// A profile with its parents' roles in it.
+#[derive(Clone, Debug)]
+pub struct CompiledProfile {
+    /// Role place and where it holds, parents' first.
+    pub(crate) roles: Vec<(usize, Option<Arc<BTreeSet<CollectionId>>>)>,
+    pub(crate) rate_limit: u32,
+    pub(crate) addresses: Vec<Arc<[IpNet]>>,
+}
+
+/// The marks of the two bodies most permissions have.
+pub(crate) const PLAIN_ALLOW: u32 = u32::MAX;
+pub(crate) const PLAIN_DENY: u32 = u32::MAX - 1;
+/// The position of the allow that `implicit_allow` adds.
+pub const IMPLICIT: u16 = u16::MAX;
+
+impl Snapshot {
+    /// Compiles a document, or says all that is wrong with it.
+    pub fn compile(document: &Document, version: u64) -> Result<Self, Vec<Problem>> {
+        Compiler::compile(document, version)
+    }
+
+    /// This snapshot with one role replaced or added, everything else shared: what a change of one role costs.
+    pub fn with_role(&self, role: &crate::RoleDefinition, version: u64) -> Result<Self, Vec<Problem>> {
+        Compiler::replace_role(self, role, version)
+    }
+
+    /// The policy version.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The collections.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The actions.
+    pub fn actions(&self) -> &Actions {
+        &self.actions
+    }
+
+    /// The named rules.
+    pub fn rules(&self) -> &HashMap<String, Arc<RuleDefinition>> {
+        &self.rules
+    }
+
+    /// What a new account is bound to.
+    pub fn registration_roles(&self) -> &[String] {
+        &self.registration
+    }
+
+    /// Own columns of accounts that some rule reads as `$user.x`.
+    pub fn rule_attributes(&self) -> &BTreeSet<String> {
+        &self.rule_attributes
+    }
+
+    /// The keys of all roles.
+    pub fn role_keys(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.roles.iter().map(|role| &role.key)
+    }
+
+    /// The keys of all profiles.
+    pub fn profile_keys(&self) -> impl Iterator<Item = &String> {
+        self.profiles.keys()
+    }
+
+    /// Whether a role is an administrator; `None` where there is no such role.
+    pub fn is_administrator(&self, role: &str) -> Option<bool> {
+        self.role_places.get(role).map(|place| self.roles[*place].administrator)
+    }
+
+    /// Whether a profile holds an administrator role; `None` where there is no such profile.
+    pub fn profile_has_administrator(&self, profile: &str) -> Option<bool> {
+        let profile = self.profiles.get(profile)?;
+        Some(profile.roles.iter().any(|(place, _)| self.roles[*place].administrator))
+    }
+
+    /// Requests per minute for holders of a profile; 0 is unlimited.
+    pub fn rate_limit(&self, profile: &str) -> u32 {
+        self.profiles.get(profile).map_or(0, |profile| profile.rate_limit)
+    }
+
+    /// The collections a restriction names, or the first name that is none.
+    pub fn restriction(&self, names: &[String]) -> Result<BTreeSet<CollectionId>, String> {
+        restriction(&self.catalog, names)
+    }
+
+    /// How many permissions the roles hold.
+    pub fn permission_count(&self) -> usize {
+        self.roles.iter().map(|role| role.entries.len() + role.wild.len() + role.special.len()).sum()
+    }
+
+    /// The roles whose permissions name a field of a collection, in rows, checks, presets or field lists.
+    pub fn roles_naming(&self, collection: CollectionId) -> Vec<Arc<str>> {
+        let mut found = HashSet::new();
+        self.roles
+            .iter()
+            .filter(|role| role.entries.iter().any(|entry| entry.collection == collection))
+            .map(|role| Arc::clone(&role.key))
+            .filter(|key| found.insert(Arc::clone(key)))
+            .collect()
+    }
+}
+
+pub(crate) fn restriction(catalog: &Catalog, names: &[String]) -> Result<BTreeSet<CollectionId>, String> {
+    let mut covered = BTreeSet::new();
+    for name in names {
+        if name == "*" {
+            covered.extend(catalog.iter().filter(|collection| !collection.system).map(|collection| collection.id));
+        } else if let Some(namespace) = name.strip_suffix("/*") {
+            let before = covered.len();
+            covered.extend(
+                catalog
+                    .iter()
+                    .filter(|collection| !collection.system && collection.name.namespace() == namespace)
+                    .map(|collection| collection.id),
+            );
+            // A namespace without collections yet is a name like any other: Kuzzle restricts to indexes made later.
+            if before == covered.len() && portreeve_model::check_identifier(namespace, true).is_err() {
+                return Err(name.clone());
+            }
+        } else if let Some(collection) = catalog.find_text(name) {
+            covered.insert(collection.id);
+        } else {
+            return Err(name.clone());
+        }
+    }
+    Ok(covered)
+}
+
+impl CompiledRole {
+    /// Its name.
+    pub fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+
+    /// Whether it may do everything.
+    pub fn administrator(&self) -> bool {
+        self.administrator
+    }
+
+    pub(crate) fn body(&self, index: u32) -> &Arc<Body> {
+        match index {
+            PLAIN_ALLOW => plain_allow(),
+            PLAIN_DENY => plain_deny(),
+            index => &self.bodies[index as usize],
+        }
+    }
+}
+
+pub(crate) fn plain_allow() -> &'static Arc<Body> {
+    static BODY: std::sync::OnceLock<Arc<Body>> = std::sync::OnceLock::new();
+    BODY.get_or_init(|| Arc::new(Body::plain(crate::Effect::Allow)))
+}
+
+pub(crate) fn plain_deny() -> &'static Arc<Body> {
+    static BODY: std::sync::OnceLock<Arc<Body>> = std::sync::OnceLock::new();
+    BODY.get_or_init(|| Arc::new(Body::plain(crate::Effect::Deny)))
+}
