@@ -1,1 +1,3 @@
 //! Test app, actors, fake clock, random worlds, the naive evaluator, the corpus runner
+
+pub mod naive;
