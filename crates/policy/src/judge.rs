@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, Slot, Value};
 
-use crate::rights::{Grant, Rights, rows_of};
+use crate::rights::{Grant, Layer, Rights, rows_of};
 use crate::roleset::next_id;
 use crate::{Access, Context, FieldSet, Record};
 
@@ -165,7 +165,8 @@ impl WriteTemplate {
         mut reach: impl FnMut(CollectionId) -> Access,
     ) -> Result<Self, WriteRefusal> {
         let collection = Arc::clone(catalog.get(write.collection()));
-        if !write.allows_something() {
+        // An update of a readable record is looked up all the same, to tell "forbidden" from "not there".
+        if !write.allows_something() && kind == WriteKind::Create {
             return Err(WriteRefusal::NotAllowed);
         }
         for field in &sent {
@@ -173,8 +174,8 @@ impl WriteTemplate {
             let writable = write
                 .layers()
                 .iter()
-                .all(|layer| layer.effective_allows().iter().any(|grant| grant.body.fields.contains(*field)));
-            let preset = write.layers()[0].allows.iter().any(|grant| sets(&grant.body.presets, *field));
+                .all(|layer| usable(layer).iter().any(|grant| grant.body.fields.contains(*field)));
+            let preset = usable(&write.layers()[0]).iter().any(|grant| sets(&grant.body.presets, *field));
             if !readable && !writable && !preset {
                 return Err(WriteRefusal::UnknownField(*field));
             }
@@ -183,8 +184,7 @@ impl WriteTemplate {
         let mut layers = vec![];
         let mut denies = vec![];
         for layer in write.layers() {
-            let allows = layer.effective_allows();
-            layers.push(allows.iter().map(|grant| allow_probe(kind, grant, &mut old, &mut new)).collect());
+            layers.push(usable(layer).iter().map(|grant| allow_probe(kind, grant, &mut old, &mut new)).collect());
             for grant in layer.effective_denies() {
                 let rows_old_false = match kind {
                     WriteKind::Create => Probe::Always,
@@ -198,7 +198,7 @@ impl WriteTemplate {
                 });
             }
         }
-        let candidates = candidates(&write.layers()[0].effective_allows(), collection.fields.len());
+        let candidates = candidates(&usable(&write.layers()[0]), collection.fields.len());
         let read_reach_old = old.access(read.reach());
         let read_fields_old = collection.field_ids().map(|field| old.access(read.field(&collection, field))).collect();
         let read_reach_new = new.access(read.reach());
@@ -287,6 +287,11 @@ impl WriteTemplate {
             (false, false) => Err(WriteDenial::NotFound),
         }
     }
+}
+
+// The allows of a layer that nothing denies outright.
+fn usable(layer: &Layer) -> Vec<&Grant> {
+    if layer.allows_something() { layer.effective_allows() } else { vec![] }
 }
 
 fn sets(values: &[(FieldId, Slot)], field: FieldId) -> bool {

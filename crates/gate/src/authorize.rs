@@ -1,0 +1,564 @@
+//! Admits callers and authorizes operations.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use portreeve_model::{CollectionId, CollectionName, FieldId, FieldType, Literal, Page, Query, RecordQuery, Value};
+use portreeve_policy::{
+    Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, READ_COUNT, READ_MANY, READ_ONE, RequestFacts,
+    Rights, Snapshot, UPDATE_ONE, WriteKind, WriteRefusal, WriteTemplate,
+};
+
+use crate::planner::{Planned, Planner, unknown_field};
+use crate::{
+    ApplyPolicy, Authorized, Caller, CreateUser, CredentialFacts, Create, Delete, Explain, ListUsers, Principal, Read,
+    Refused, SetPassword, Update, Window, caller_value,
+};
+
+/// The one place that admits callers and authorizes what they ask.
+pub struct Gate {
+    snapshot: ArcSwap<Snapshot>,
+    development: bool,
+    epochs: RwLock<HashMap<Arc<str>, u64>>,
+    plans: Cache<PlanKey, Planned>,
+    writes: Cache<WriteKey, CachedWrite>,
+    deletes: Cache<(u64, u64), DeleteTemplate>,
+    narrowed: Cache<(u64, u64), Rights>,
+}
+
+#[derive(PartialEq, Eq, Hash, Clone)]
+struct PlanKey {
+    roles: (u64, u64),
+    shape: Shape,
+}
+
+#[derive(PartialEq, Eq, Hash, Clone)]
+enum Shape {
+    List(Query, ActionId),
+    Record(RecordQuery),
+}
+
+#[derive(PartialEq, Eq, Hash, Clone)]
+struct WriteKey {
+    kind: WriteKind,
+    roles: (u64, u64),
+    rights: (u64, u64),
+    sent: Vec<FieldId>,
+}
+
+struct CachedWrite {
+    template: Arc<WriteTemplate>,
+    depends: Vec<(CollectionId, ActionId, u64)>,
+}
+
+// Bounded; emptied when full, since everything in it is cheap to make again and a full one means shapes do not repeat.
+struct Cache<K, V> {
+    entries: Mutex<HashMap<K, Arc<V>>>,
+    limit: usize,
+}
+
+impl<K: Eq + Hash, V> Cache<K, V> {
+    fn new(limit: usize) -> Self {
+        Self { entries: Mutex::default(), limit }
+    }
+
+    fn get(&self, key: &K) -> Option<Arc<V>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn put(&self, key: K, value: Arc<V>) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= self.limit {
+            entries.clear();
+        }
+        entries.insert(key, value);
+    }
+
+    fn clear(&self) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// A list as asked for: the query's shape, and the values and numbers that go into it.
+#[derive(Clone, Debug)]
+pub struct ListRequest {
+    /// The shape; its literals are [`Literal::Caller`].
+    pub query: Query,
+    /// What they stand for.
+    pub values: Vec<Literal>,
+    /// The cursor's values, which begin at its `first` caller value, as they were given out.
+    pub cursor: Vec<Value>,
+    /// How many records at most; 0 asks for the total alone.
+    pub limit: u32,
+    /// How many to skip.
+    pub offset: u64,
+}
+
+/// A write's fields as sent.
+pub type Sent = Vec<(String, serde_json::Value)>;
+
+impl Gate {
+    /// A gate in front of this policy.
+    pub fn new(snapshot: Snapshot, development: bool) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            development,
+            epochs: RwLock::default(),
+            plans: Cache::new(4_096),
+            writes: Cache::new(4_096),
+            deletes: Cache::new(1_024),
+            narrowed: Cache::new(4_096),
+        }
+    }
+
+    /// The policy in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Whether this is development mode.
+    pub fn development(&self) -> bool {
+        self.development
+    }
+
+    /// Puts a policy in force. Called before the change that made it is acknowledged.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+        self.plans.clear();
+        self.writes.clear();
+        self.deletes.clear();
+        self.narrowed.clear();
+    }
+
+    /// Says that a user's bindings, status, password or keys have changed: whoever was admitted before is admitted anew.
+    pub fn advance_epoch(&self, user: &str, epoch: u64) {
+        self.epochs.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::from(user), epoch);
+    }
+
+    /// Whether an admitted caller is still as it was admitted. Checked at each request that reuses an admission.
+    pub fn is_current(&self, caller: &Caller, now: i64) -> bool {
+        if caller.valid_until.is_some_and(|until| until <= now)
+            || caller.snapshot.version() != self.snapshot.load().version()
+        {
+            return false;
+        }
+        match &caller.principal {
+            Principal::User(user) => {
+                let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+                epochs.get(user).is_none_or(|epoch| *epoch == caller.epoch)
+            }
+            Principal::Anonymous | Principal::Operator => true,
+        }
+    }
+
+    /// Admits a user whose credential the service has verified.
+    pub fn admit(&self, facts: &CredentialFacts, now: i64, request: RequestFacts) -> Caller {
+        let snapshot = self.snapshot.load_full();
+        let admission = snapshot.admit(&facts.bindings, now);
+        let context = Context {
+            user: Some(Arc::clone(&facts.attributes)),
+            roles: Arc::clone(admission.roles.keys()),
+            now,
+            request,
+            claims: Arc::default(),
+        };
+        Caller {
+            principal: Principal::User(Arc::clone(&facts.user)),
+            roles: admission.roles,
+            narrowing: None,
+            context,
+            epoch: facts.epoch,
+            valid_until: admission.valid_until,
+            snapshot,
+        }
+    }
+
+    /// The same caller with the claims of its token.
+    pub fn with_claims(&self, caller: &Caller, claims: serde_json::Map<String, serde_json::Value>) -> Caller {
+        let mut caller = caller.clone();
+        caller.context.claims = Arc::new(claims);
+        caller
+    }
+
+    /// The same caller limited to what these roles would also allow: a key's scope, a share, a request in one role.
+    /// `None` where a role does not exist.
+    pub fn narrow(&self, caller: &Caller, roles: &[String]) -> Option<Caller> {
+        let narrowing = caller.snapshot.narrowing(roles)?;
+        let mut caller = caller.clone();
+        caller.narrowing = Some(narrowing);
+        Some(caller)
+    }
+
+    /// Admits a request without a session.
+    pub fn anonymous(&self, now: i64, request: RequestFacts) -> Caller {
+        let snapshot = self.snapshot.load_full();
+        let roles = snapshot.admit_anonymous();
+        let context = Context { user: None, roles: Arc::clone(roles.keys()), now, request, claims: Arc::default() };
+        Caller { principal: Principal::Anonymous, roles, narrowing: None, context, epoch: 0, valid_until: None, snapshot }
+    }
+
+    /// Admits whoever holds the data folder: the command line. An administrator.
+    pub fn operator(&self, now: i64) -> Caller {
+        let snapshot = self.snapshot.load_full();
+        let roles = snapshot.narrowing(&["admin".into()]).unwrap_or_else(|| snapshot.admit_anonymous());
+        let context = Context { now, roles: Arc::clone(roles.keys()), ..Context::default() };
+        Caller { principal: Principal::Operator, roles, narrowing: None, context, epoch: 0, valid_until: None, snapshot }
+    }
+
+    /// What a caller may do with an action on a collection's records.
+    pub(crate) fn rights(&self, caller: &Caller, collection: CollectionId, action: ActionId) -> Arc<Rights> {
+        let own = caller.roles.rights(&caller.snapshot, collection, action, &caller.context);
+        match &caller.narrowing {
+            None => own,
+            Some(narrowing) => {
+                self.join(own, narrowing.rights(&caller.snapshot, collection, action, &caller.context))
+            }
+        }
+    }
+
+    fn join(&self, own: Arc<Rights>, narrowing: Arc<Rights>) -> Arc<Rights> {
+        let key = (own.id(), narrowing.id());
+        if let Some(joined) = self.narrowed.get(&key) {
+            return joined;
+        }
+        let joined = Arc::new(Rights::narrowed(&own, &narrowing));
+        self.narrowed.put(key, Arc::clone(&joined));
+        joined
+    }
+
+    /// What a caller may do with an action that is not on records.
+    pub fn special(&self, caller: &Caller, action: &str, collection: Option<CollectionId>) -> Option<Arc<Rights>> {
+        let action = caller.snapshot.actions().find(action)?;
+        let ask = |roles: &portreeve_policy::RoleSet| {
+            roles.special(&caller.snapshot, action, collection, &caller.context, self.development)
+        };
+        let own = ask(&caller.roles);
+        Some(match &caller.narrowing {
+            None => own,
+            Some(narrowing) => self.join(own, ask(narrowing)),
+        })
+    }
+
+    /// Rights as [`Gate::rights`], for those who explain or show them.
+    pub fn record_rights(&self, caller: &Caller, collection: CollectionId, action: ActionId) -> Arc<Rights> {
+        self.rights(caller, collection, action)
+    }
+
+    fn may(&self, caller: &Caller, action: &str) -> Result<(), Refused> {
+        let rights = self.special(caller, action, None);
+        if rights.is_some_and(|rights| *rights.reach() == Access::Always) { Ok(()) } else { Err(Refused::Forbidden) }
+    }
+
+    /// Whether a caller may see that a collection exists: something on its records is allowed.
+    pub fn knows(&self, caller: &Caller, collection: CollectionId) -> bool {
+        [READ_ONE, READ_MANY, READ_COUNT, CREATE_ONE, UPDATE_ONE, DELETE_ONE]
+            .into_iter()
+            .any(|action| self.rights(caller, collection, action).allows_something())
+    }
+
+    // Not allowed: forbidden where the collection can be seen, otherwise as if it were not there.
+    fn refuse(&self, caller: &Caller, collection: CollectionId) -> Refused {
+        if self.knows(caller, collection) { Refused::Forbidden } else { Refused::NotFound }
+    }
+
+    fn find(caller: &Caller, name: &CollectionName) -> Result<CollectionId, Refused> {
+        caller.snapshot.catalog().find(name).map(|collection| collection.id).ok_or(Refused::NotFound)
+    }
+
+    fn proof<O>(&self, caller: &Caller, operation: O) -> Authorized<O> {
+        Authorized {
+            operation,
+            context: caller.context.clone(),
+            principal: caller.principal.clone(),
+            epoch: caller.epoch,
+            snapshot: Arc::clone(&caller.snapshot),
+        }
+    }
+
+    fn roles_key(caller: &Caller) -> (u64, u64) {
+        (caller.roles.id(), caller.narrowing.as_ref().map_or(0, |narrowing| narrowing.id()))
+    }
+
+    fn unchanged(&self, caller: &Caller, depends: &[(CollectionId, ActionId, u64)]) -> bool {
+        depends.iter().all(|(collection, action, id)| self.rights(caller, *collection, *action).id() == *id)
+    }
+
+    /// A list of records.
+    pub fn list(&self, caller: &Caller, request: ListRequest) -> Result<Authorized<Read>, Refused> {
+        let ListRequest { query, values, cursor, limit, offset } = request;
+        let collection = Self::find(caller, &query.collection)?;
+        let mut rights = self.rights(caller, collection, READ_MANY);
+        let rows = limit > 0;
+        if !rights.allows_something() {
+            // The right to count alone covers the whole collection's number and nothing finer.
+            let plain = !rows && query.filter.is_none() && query.search.is_none();
+            rights = self.rights(caller, collection, READ_COUNT);
+            if !plain || !rights.allows_something() {
+                return Err(self.refuse(caller, collection));
+            }
+        }
+        let key = PlanKey { roles: Self::roles_key(caller), shape: Shape::List(query, rights.action()) };
+        let known = self.plans.get(&key).filter(|planned| self.unchanged(caller, &planned.depends));
+        let planned = match known {
+            Some(planned) => planned,
+            None => {
+                let Shape::List(query, _) = &key.shape else { return Err(Refused::NotFound) };
+                let planned = Arc::new(Planner::new(self, caller).list(query, &rights, rows)?);
+                self.plans.put(key.clone(), Arc::clone(&planned));
+                planned
+            }
+        };
+        let Shape::List(query, _) = &key.shape else { return Err(Refused::NotFound) };
+        let values = typed(&planned.types, &values, &query.page, cursor)?;
+        let plan = Arc::clone(&planned.plan);
+        Ok(self.proof(caller, Read { plan, values, window: Window::Page { limit, offset } }))
+    }
+
+    /// One record.
+    pub fn record(&self, caller: &Caller, query: RecordQuery, key: &str) -> Result<Authorized<Read>, Refused> {
+        let collection = Self::find(caller, &query.collection)?;
+        let rights = self.rights(caller, collection, READ_ONE);
+        if !rights.allows_something() {
+            return Err(self.refuse(caller, collection));
+        }
+        let value = self.key(caller, collection, key)?;
+        let shape = PlanKey { roles: Self::roles_key(caller), shape: Shape::Record(query) };
+        let known = self.plans.get(&shape).filter(|planned| self.unchanged(caller, &planned.depends));
+        let planned = match known {
+            Some(planned) => planned,
+            None => {
+                let Shape::Record(query) = &shape.shape else { return Err(Refused::NotFound) };
+                let planned = Arc::new(Planner::new(self, caller).record(query, &rights)?);
+                self.plans.put(shape, Arc::clone(&planned));
+                planned
+            }
+        };
+        let plan = Arc::clone(&planned.plan);
+        Ok(self.proof(caller, Read { plan, values: vec![], window: Window::Key(value) }))
+    }
+
+    // A key that is no key of this collection names no record.
+    fn key(&self, caller: &Caller, collection: CollectionId, key: &str) -> Result<Value, Refused> {
+        let ty = caller.snapshot.catalog().get(collection).key_field().ty;
+        Value::from_text(ty, key).map_err(|_| Refused::NotFound)
+    }
+
+    /// A new record.
+    pub fn create(&self, caller: &Caller, name: &CollectionName, sent: Sent) -> Result<Authorized<Create>, Refused> {
+        let (template, values) = self.write(caller, name, WriteKind::Create, CREATE_ONE, sent)?;
+        Ok(self.proof(caller, Create { template, values }))
+    }
+
+    /// A change of one record.
+    pub fn update(
+        &self,
+        caller: &Caller,
+        name: &CollectionName,
+        key: &str,
+        sent: Sent,
+    ) -> Result<Authorized<Update>, Refused> {
+        let collection = Self::find(caller, name)?;
+        let declared = Arc::clone(caller.snapshot.catalog().get(collection));
+        let key_name = &declared.key_field().name;
+        let value = self.key(caller, collection, key);
+        // A key names its record for good; sending the same one back changes nothing.
+        let mut rest = vec![];
+        for (field, json) in sent {
+            if *field == **key_name {
+                let same = Value::from_json(declared.key_field().ty, &json).ok() == value.as_ref().ok().cloned();
+                if !same && self.knows(caller, collection) {
+                    let message = "a record's key cannot be changed".into();
+                    return Err(Refused::BadValue { field, message });
+                }
+            } else {
+                rest.push((field, json));
+            }
+        }
+        let (template, values) = self.write(caller, name, WriteKind::Update, UPDATE_ONE, rest)?;
+        Ok(self.proof(caller, Update { template, key: value?, values }))
+    }
+
+    /// The end of one record.
+    pub fn delete(&self, caller: &Caller, name: &CollectionName, key: &str) -> Result<Authorized<Delete>, Refused> {
+        let collection = Self::find(caller, name)?;
+        let delete = self.rights(caller, collection, DELETE_ONE);
+        let read = self.rights(caller, collection, READ_ONE);
+        if caller.snapshot.catalog().get(collection).system {
+            return Err(self.refuse(caller, collection));
+        }
+        // A record that may be read but not deleted is forbidden, one that may not be read is not there: the
+        // template tells them apart, so only a collection nothing of which can be seen ends here.
+        if !delete.allows_something() && !read.allows_something() {
+            return Err(self.refuse(caller, collection));
+        }
+        let key_value = self.key(caller, collection, key)?;
+        let cache_key = (delete.id(), read.id());
+        let template = match self.deletes.get(&cache_key) {
+            Some(known) => known,
+            None => {
+                let template = Arc::new(DeleteTemplate::new(&delete, &read, caller.snapshot.catalog()));
+                self.deletes.put(cache_key, Arc::clone(&template));
+                template
+            }
+        };
+        Ok(self.proof(caller, Delete { template, key: key_value }))
+    }
+
+    #[expect(clippy::type_complexity, reason = "a template and the values for it")]
+    fn write(
+        &self,
+        caller: &Caller,
+        name: &CollectionName,
+        kind: WriteKind,
+        action: ActionId,
+        sent: Sent,
+    ) -> Result<(Arc<WriteTemplate>, Vec<(FieldId, Value)>), Refused> {
+        let id = Self::find(caller, name)?;
+        let collection = Arc::clone(caller.snapshot.catalog().get(id));
+        let write = self.rights(caller, id, action);
+        let read = self.rights(caller, id, READ_ONE);
+        // System collections are written by typed operations only.
+        if collection.system {
+            return Err(self.refuse(caller, id));
+        }
+        // A record that may be read but not changed is forbidden, one that may not be read is not there: the
+        // template tells them apart, so only what can be neither ends here.
+        if !write.allows_something() && (kind == WriteKind::Create || !read.allows_something()) {
+            return Err(self.refuse(caller, id));
+        }
+        let mut values = vec![];
+        for (field_name, json) in sent {
+            let Some(field) = collection.find_field(&field_name) else { return Err(unknown_field(&collection, &read, &field_name)) };
+            if values.iter().any(|(known, _)| *known == field) {
+                return Err(Refused::BadValue { field: field_name, message: "is sent twice".into() });
+            }
+            values.push((field, (field_name, json)));
+        }
+        values.sort_by_key(|(field, _)| *field);
+        let sent_fields: Vec<FieldId> = values.iter().map(|(field, _)| *field).collect();
+        let template = self.template(caller, kind, &write, &read, sent_fields)?;
+        let mut typed = vec![];
+        for (field, (field_name, json)) in values {
+            match Value::from_json(collection.field(field).ty, &json) {
+                Ok(value) => typed.push((field, value)),
+                Err(error) => return Err(Refused::BadValue { field: field_name, message: error.0 }),
+            }
+        }
+        Ok((template, typed))
+    }
+
+    fn template(
+        &self,
+        caller: &Caller,
+        kind: WriteKind,
+        write: &Rights,
+        read: &Rights,
+        sent: Vec<FieldId>,
+    ) -> Result<Arc<WriteTemplate>, Refused> {
+        let key = WriteKey { kind, roles: Self::roles_key(caller), rights: (write.id(), read.id()), sent };
+        if let Some(known) = self.writes.get(&key).filter(|known| self.unchanged(caller, &known.depends)) {
+            return Ok(Arc::clone(&known.template));
+        }
+        let collection = Arc::clone(caller.snapshot.catalog().get(write.collection()));
+        let mut depends = vec![];
+        let reach = |target: CollectionId| {
+            let rights = self.rights(caller, target, READ_ONE);
+            depends.push((target, READ_ONE, rights.id()));
+            rights.reach().clone()
+        };
+        let made = WriteTemplate::new(kind, write, read, caller.snapshot.catalog(), key.sent.clone(), reach);
+        let template = match made {
+            Ok(template) => Arc::new(template),
+            Err(WriteRefusal::UnknownField(field)) => {
+                return Err(unknown_field(&collection, read, &collection.field(field).name));
+            }
+            Err(WriteRefusal::NotAllowed) => return Err(self.refuse(caller, collection.id)),
+        };
+        self.writes.put(key, Arc::new(CachedWrite { template: Arc::clone(&template), depends }));
+        Ok(template)
+    }
+
+    /// A new policy.
+    pub fn apply_policy(&self, caller: &Caller, operation: ApplyPolicy) -> Result<Authorized<ApplyPolicy>, Refused> {
+        self.may(caller, "policy.apply")?;
+        self.may(caller, "data.schema.sync")?;
+        Ok(self.proof(caller, operation))
+    }
+
+    /// A new account. Until rights over rights are finer, only administrators make accounts for others.
+    pub fn create_user(&self, caller: &Caller, operation: CreateUser) -> Result<Authorized<CreateUser>, Refused> {
+        self.administrator(caller)?;
+        Ok(self.proof(caller, operation))
+    }
+
+    /// A new password for an account, by an administrator.
+    pub fn set_password(&self, caller: &Caller, operation: SetPassword) -> Result<Authorized<SetPassword>, Refused> {
+        self.administrator(caller)?;
+        Ok(self.proof(caller, operation))
+    }
+
+    /// The accounts.
+    pub fn list_users(&self, caller: &Caller) -> Result<Authorized<ListUsers>, Refused> {
+        self.administrator(caller)?;
+        Ok(self.proof(caller, ListUsers))
+    }
+
+    /// Why a decision falls as it does.
+    pub fn explain(&self, caller: &Caller, collection: Option<CollectionId>) -> Result<Authorized<Explain>, Refused> {
+        self.may(caller, "policy.explain")?;
+        Ok(self.proof(caller, Explain { collection }))
+    }
+
+    /// Whether this caller is an administrator, narrowed by nothing.
+    pub fn is_administrator(&self, caller: &Caller) -> bool {
+        caller.narrowing.is_none()
+            && self
+                .special(caller, "access.grant", None)
+                .is_some_and(|rights| rights.layers().iter().all(portreeve_policy::Layer::administrator))
+    }
+
+    fn administrator(&self, caller: &Caller) -> Result<(), Refused> {
+        if self.is_administrator(caller) { Ok(()) } else { Err(Refused::Forbidden) }
+    }
+}
+
+fn typed(
+    types: &[Option<FieldType>],
+    literals: &[Literal],
+    page: &Page,
+    cursor: Vec<Value>,
+) -> Result<Vec<Value>, Refused> {
+    let mut values = Vec::with_capacity(types.len());
+    for (index, literal) in literals.iter().enumerate() {
+        values.push(match types.get(index).copied().flatten() {
+            Some(ty) => caller_value(literal, ty).map_err(|error| Refused::BadQuery(error.0))?,
+            None => Value::Null,
+        });
+    }
+    if let Page::After { first, .. } = page {
+        values.resize(*first, Value::Null);
+        for (value, ty) in cursor.into_iter().zip(&types[*first..]) {
+            let fits = match (&value, ty) {
+                (Value::Null, _) => true,
+                (Value::Text(_), Some(FieldType::Text | FieldType::Uuid)) => true,
+                (Value::Float(_), Some(FieldType::Float)) => true,
+                (Value::Boolean(_), Some(FieldType::Boolean)) => true,
+                (Value::Integer(_), Some(ty)) => !matches!(
+                    ty,
+                    FieldType::Text | FieldType::Uuid | FieldType::Float | FieldType::Json | FieldType::Boolean
+                ),
+                _ => false,
+            };
+            if !fits {
+                return Err(Refused::BadQuery("the cursor does not belong to this list".into()));
+            }
+            values.push(value);
+        }
+    }
+    if values.len() < types.len() {
+        return Err(Refused::BadQuery("the cursor does not belong to this list".into()));
+    }
+    Ok(values)
+}

@@ -1,0 +1,91 @@
+//! Who asks: admitted once per request from facts that authentication has verified.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portreeve_model::Value;
+use portreeve_policy::{Binding, Context, RequestFacts, RoleSet, Snapshot};
+
+/// Who is behind a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// A user, by id.
+    User(Arc<str>),
+    /// Nobody signed in.
+    Anonymous,
+    /// Whoever holds the data folder: the command line and the first start.
+    Operator,
+}
+
+/// What authentication has verified about a user. The gate trusts it; only the service makes it.
+#[derive(Clone, Debug)]
+pub struct CredentialFacts {
+    /// The user's id.
+    pub user: Arc<str>,
+    /// The user's row of `users`, by column.
+    pub attributes: Arc<HashMap<Arc<str>, Value>>,
+    /// The user's bindings, live or not.
+    pub bindings: Vec<Binding>,
+    /// The principal epoch these were read at.
+    pub epoch: u64,
+}
+
+/// A principal with its roles resolved, the facts of its request, and the policy version it is judged by.
+#[derive(Clone)]
+pub struct Caller {
+    pub(crate) principal: Principal,
+    pub(crate) roles: Arc<RoleSet>,
+    pub(crate) narrowing: Option<Arc<RoleSet>>,
+    pub(crate) context: Context,
+    pub(crate) epoch: u64,
+    pub(crate) valid_until: Option<i64>,
+    pub(crate) snapshot: Arc<Snapshot>,
+}
+
+impl Caller {
+    /// Who it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The user's id, where there is a user.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        match &self.principal {
+            Principal::User(id) => Some(id),
+            Principal::Anonymous | Principal::Operator => None,
+        }
+    }
+
+    /// The roles in force.
+    pub fn roles(&self) -> &Arc<RoleSet> {
+        &self.roles
+    }
+
+    /// The facts of the request.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The policy this caller is judged by.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The principal epoch at admission.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// When the roles change by themselves, microseconds since 1970.
+    pub fn valid_until(&self) -> Option<i64> {
+        self.valid_until
+    }
+
+    /// The same caller in another request.
+    pub fn at(&self, now: i64, request: RequestFacts) -> Self {
+        let mut caller = self.clone();
+        caller.context.now = now;
+        caller.context.request = request;
+        caller
+    }
+}

@@ -1,0 +1,26 @@
+//! Why the gate lets something not through. What a caller is told is the same for "not there" and "not for you".
+
+/// A refusal. Names only what the caller sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No such collection or record, or out of reach.
+    #[error("there is no such collection or record")]
+    NotFound,
+    /// The caller can see it and may not do this with it.
+    #[error("you may not do this here")]
+    Forbidden,
+    /// A field that does not exist for this caller.
+    #[error("{0}")]
+    UnknownField(String),
+    /// A filter, sort or search that cannot be understood.
+    #[error("{0}")]
+    BadQuery(String),
+    /// A value that does not fit its field.
+    #[error("{field}: {message}")]
+    BadValue {
+        /// The field as sent.
+        field: String,
+        /// What is wrong with the value.
+        message: String,
+    },
+}
