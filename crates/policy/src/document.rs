@@ -15,6 +15,17 @@ mod read;
 mod reader;
 mod report;
 mod roles;
+mod stored;
+mod write;
+mod yaml;
+
+pub use stored::{
+    action_from_json, collection_from_json, profile_from_json, role_from_json,
+    rule_definition_from_json,
+};
+pub use write::{
+    action_to_json, collection_to_json, profile_to_json, role_to_json, rule_definition_to_json,
+};
 
 /// An access document.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -44,7 +44,7 @@ impl Reader<'_> {
                     reader.check_collection(&entry.key, entry.mark);
                     reader.list(&entry.value, "a list of records", Self::json_map)
                 });
-                given.push((entry.key.clone(), records?));
+                given.push((entry.key.clone(), records.unwrap_or_default()));
             }
             Some(given)
         });
@@ -75,7 +75,7 @@ impl Reader<'_> {
             return None;
         }
         let fields = self.fields(node, SUBJECT)?;
-        if !fields.has("user") {
+        if fields.lacks(&["user"]) {
             for key in ["roles", "profiles", "bindings", "attributes"] {
                 if let Some(entry) = fields.entry(key) {
                     let message =
@@ -123,27 +123,24 @@ impl Reader<'_> {
         let fields = self.fields(node, BINDING)?;
         let role = self.get(&fields, "role", Self::dashed_name);
         let profile = self.get(&fields, "profile", Self::dashed_name);
-        match (fields.entry("role"), fields.entry("profile")) {
-            (None, None) => {
-                self.problem(
-                    fields.mark,
-                    "missing_key",
-                    "the key 'role' or 'profile' is missing",
-                );
-            }
-            (Some(_), Some(profile)) => {
-                let message = "a binding leads to a role or to a profile; write two";
-                self.problem_of(profile, "conflict", message);
-            }
-            _ => {}
+        if fields.lacks(&["role", "profile"]) {
+            self.problem(
+                fields.mark,
+                "missing_key",
+                "the key 'role' or 'profile' is missing",
+            );
+        }
+        if let Some(entry) = fields.entry("profile").filter(|_| fields.has("role")) {
+            let message = "a binding leads to a role or to a profile; write two";
+            self.problem_of(entry, "conflict", message);
         }
         let restricted_to = self.restricted_to(&fields);
         let from = self.get(&fields, "from", Self::timestamp);
         let until = self.get(&fields, "until", Self::timestamp);
-        if let (Some(from), Some(until), Some(entry)) = (from, until, fields.entry("until")) {
-            if until <= from {
-                self.problem_of(entry, "conflict", "'until' must be later than 'from'");
-            }
+        if let (Some(from), Some(until), Some(entry)) = (from, until, fields.entry("until"))
+            && until <= from
+        {
+            self.problem_of(entry, "conflict", "'until' must be later than 'from'");
         }
         let primary = self
             .get(&fields, "primary", Self::boolean)
@@ -204,9 +201,11 @@ impl Reader<'_> {
     fn ask(&mut self, fields: &Fields<'_>) -> Option<Ask> {
         let mut asked = ASKS.iter().filter_map(|key| fields.entry(key));
         let Some(entry) = asked.next() else {
-            let message =
-                "what is asked is missing: write read, list, create, update, delete or can";
-            self.problem(fields.mark, "missing_key", message);
+            if fields.lacks(ASKS) {
+                let message =
+                    "what is asked is missing: write read, list, create, update, delete or can";
+                self.problem(fields.mark, "missing_key", message);
+            }
             return None;
         };
         if let Some(second) = asked.next() {

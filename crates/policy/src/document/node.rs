@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 use serde_json::Number;
@@ -270,7 +269,7 @@ impl Builder<'_> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_properties(anchor, tag.is_some(), mark);
-                return self.scalar(text, style, mark);
+                self.scalar(text, style, tag.is_some(), mark);
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_properties(anchor, tag.is_some(), mark);
@@ -341,55 +340,41 @@ impl Builder<'_> {
         true
     }
 
-    fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, mark: Mark) -> bool {
-        if self.expects_key() {
-            let line = mark.line;
-            let path = self.path();
-            if text.contains('\0') {
-                self.report.problem_at(path, mark, "bad_value", NUL.into());
-            }
-            if let Some(Frame::Map { key, lines, .. }) = self.stack.last_mut() {
-                let first = match lines.entry(text.clone().into_owned()) {
-                    hash_map::Entry::Occupied(first) => Some(*first.get()),
-                    hash_map::Entry::Vacant(vacant) => {
-                        vacant.insert(line);
-                        None
-                    }
-                };
-                *key = Some((text.clone().into_owned(), mark, first.is_none()));
-                if let Some(first) = first {
-                    self.problem(
-                        mark,
-                        "duplicate_key",
-                        format!(
-                            "the key {} is here a second time; the first is in line {first}",
-                            shown(&text)
-                        ),
-                    );
-                }
-            }
-            return true;
+    fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, tagged: bool, mark: Mark) {
+        if text.contains('\0') {
+            self.problem(mark, "bad_value", NUL);
         }
-        let path = self.path();
-        let kind = match style {
-            ScalarStyle::Plain => match plain(&text) {
-                Ok(kind) => kind,
-                Err(message) => {
-                    self.report.problem_at(path, mark, "bad_value", message);
-                    Kind::Bad
-                }
-            },
-            _ => {
-                if text.contains('\0') {
-                    self.report.problem_at(path, mark, "bad_value", NUL.into());
-                    Kind::Bad
-                } else {
-                    Kind::Text(text.into_owned(), Some(style))
-                }
-            }
+        if self.expects_key() {
+            self.key(text.into_owned(), mark);
+            return;
+        }
+        let kind = if tagged || text.contains('\0') {
+            Kind::Bad
+        } else if style == ScalarStyle::Plain {
+            plain(&text).unwrap_or_else(|message| {
+                self.problem(mark, "bad_value", message);
+                Kind::Bad
+            })
+        } else {
+            Kind::Text(text.into_owned(), Some(style))
         };
         self.done(Node { mark, kind });
-        true
+    }
+
+    fn key(&mut self, text: String, mark: Mark) {
+        let Some(Frame::Map { key, lines, .. }) = self.stack.last_mut() else {
+            return;
+        };
+        let first = lines.get(&text).copied();
+        lines.entry(text.clone()).or_insert(mark.line);
+        *key = Some((text.clone(), mark, first.is_none()));
+        if let Some(first) = first {
+            let message = format!(
+                "the key {} is here a second time; the first is in line {first}",
+                shown(&text)
+            );
+            self.problem(mark, "duplicate_key", message);
+        }
     }
 
     fn expects_key(&self) -> bool {

@@ -37,7 +37,7 @@ const RELATION: &[&str] = &["many", "by", "through", "from", "to"];
 const NAMED_RULE: &[&str] = &["parameters", "rule"];
 
 /// The collection of the accounts, whose key and built-in fields are the product's.
-const USERS: &str = "users";
+pub(super) const USERS: &str = "users";
 
 impl Document {
     /// Reads a document in YAML or JSON. `file` is what problems call it. Either everything is well formed or all
@@ -307,19 +307,16 @@ impl Reader<'_> {
             ];
             reader.word(node, &words)
         });
-        match (fields.entry("type"), fields.entry("to")) {
-            (None, None) => {
-                self.problem(
-                    fields.mark,
-                    "missing_key",
-                    "the key 'type' or 'to' is missing",
-                );
-            }
-            (Some(ty), Some(_)) => {
-                let message = "a field with 'to' takes its target's type; leave 'type' out";
-                self.problem_of(ty, "conflict", message);
-            }
-            _ => {}
+        if fields.lacks(&["type", "to"]) {
+            self.problem(
+                fields.mark,
+                "missing_key",
+                "the key 'type' or 'to' is missing",
+            );
+        }
+        if let Some(entry) = fields.entry("type").filter(|_| fields.has("to")) {
+            let message = "a field with 'to' takes its target's type; leave 'type' out";
+            self.problem_of(entry, "conflict", message);
         }
         if let Some(entry) = fields.entry("self_writable").filter(|_| !users) {
             self.problem_of(
@@ -339,19 +336,20 @@ impl Reader<'_> {
             return Some(field);
         }
         let target = target?;
-        if let Some(entry) = fields.entry("by") {
-            if target != CollectionName::main(USERS) {
-                let message =
-                    format!("only a relation to 'users' has 'by'; one to '{target}' holds its key");
-                self.problem_of(entry, "conflict", message);
-            }
+        if let Some(entry) = fields.entry("by")
+            && target != CollectionName::main(USERS)
+        {
+            let message =
+                format!("only a relation to 'users' has 'by'; one to '{target}' holds its key");
+            self.problem_of(entry, "conflict", message);
         }
         let on_delete = on_delete.unwrap_or(OnDelete::Restrict);
-        if let Some(entry) = fields.entry("on_delete") {
-            if on_delete == OnDelete::SetNull && field.required {
-                let message = "a required field cannot be set to null; write restrict or cascade";
-                self.problem_of(entry, "conflict", message);
-            }
+        if let Some(entry) = fields.entry("on_delete")
+            && on_delete == OnDelete::SetNull
+            && field.required
+        {
+            let message = "a required field cannot be set to null; write restrict or cascade";
+            self.problem_of(entry, "conflict", message);
         }
         field.to = Some(ReferenceDefinition {
             collection: target,
@@ -404,7 +402,7 @@ impl Reader<'_> {
                 let message = format!("'{}' goes with 'through' only", entry.key);
                 self.problem_of(entry, "conflict", message);
             }
-            if !fields.has("by") {
+            if fields.lacks(&["by", "through"]) {
                 self.problem(
                     fields.mark,
                     "missing_key",
@@ -448,8 +446,11 @@ impl Reader<'_> {
     ) -> Option<RuleDefinition> {
         let place = self.place(mark);
         self.check_name(key, false, mark);
-        let long = matches!(&node.kind, Kind::Map(entries)
-            if entries.iter().any(|entry| entry.key == "rule" || entry.key == "parameters"));
+        // `{ rule: [owner, …] }` is a call in the JSON form of rules, not a definition.
+        let long = matches!(&node.kind, Kind::Map(entries) if entries.iter().any(|entry| {
+            entry.key == "parameters"
+                || entry.key == "rule" && !matches!(entry.value.kind, Kind::List(_))
+        }));
         let (parameters, rule) = if long {
             let fields = self.fields(node, NAMED_RULE)?;
             let parameters = self.get(&fields, "parameters", |reader, node| {

@@ -9,7 +9,7 @@ use super::FieldValue;
 use super::node::{Entry, Kind, Mark, Node};
 use super::position::Source;
 use super::report::{Report, short, shown};
-use crate::{Problem, parse_operand, parse_rule, rule_from_json, suggestion};
+use crate::{Problem, nearest, parse_operand, parse_rule, rule_from_json, suggestion};
 
 pub(super) struct Reader<'s> {
     report: Report,
@@ -17,10 +17,11 @@ pub(super) struct Reader<'s> {
 }
 
 /// The entries of a mapping whose keys are known.
-#[derive(Clone, Copy)]
 pub(super) struct Fields<'n> {
     pub(super) mark: Mark,
     entries: &'n [Entry],
+    /// The known keys that unknown ones were likely meant to be.
+    meant: Vec<String>,
 }
 
 impl<'n> Fields<'n> {
@@ -30,6 +31,12 @@ impl<'n> Fields<'n> {
 
     pub(super) fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()
+    }
+
+    /// Whether none of these keys is there, not even misspelt, which was reported then.
+    pub(super) fn lacks(&self, keys: &[&str]) -> bool {
+        let there = |key: &&str| self.has(key) || self.meant.iter().any(|meant| meant == key);
+        !keys.iter().any(there)
     }
 }
 
@@ -91,7 +98,7 @@ impl<'s> Reader<'s> {
             Kind::Map(_) => "a mapping".into(),
         };
         let hint = match &node.kind {
-            Kind::Boolean(_) | Kind::Number(_) if expected.contains("text") => {
+            Kind::Boolean(_) | Kind::Number(_) if expected == "a text" => {
                 "; put it in quotes to have it as a text"
             }
             _ => "",
@@ -124,9 +131,12 @@ impl<'s> Reader<'s> {
     pub(super) fn fields<'n>(&mut self, node: &'n Node, known: &[&str]) -> Option<Fields<'n>> {
         let expected = format!("a mapping with {}", either(known));
         let entries = self.entries(node, &expected)?;
+        let mut meant = vec![];
         for entry in entries {
             if !known.contains(&entry.key.as_str()) {
-                let near = suggestion(&short(&entry.key), known.iter().copied());
+                let word = short(&entry.key);
+                meant.extend(nearest(&word, known.iter().copied()).map(str::to_owned));
+                let near = suggestion(&word, known.iter().copied());
                 let message = format!("unknown key {}{near}", shown(&entry.key));
                 self.problem_of(entry, "unknown_key", message);
             }
@@ -134,6 +144,7 @@ impl<'s> Reader<'s> {
         Some(Fields {
             mark: node.mark,
             entries,
+            meant,
         })
     }
 
@@ -143,6 +154,7 @@ impl<'s> Reader<'s> {
             Kind::Null => Some(Fields {
                 mark: node.mark,
                 entries: &[],
+                meant: vec![],
             }),
             _ => self.fields(node, known),
         }
@@ -166,7 +178,7 @@ impl<'s> Reader<'s> {
         key: &str,
         read: impl FnOnce(&mut Self, &'n Node) -> Option<T>,
     ) -> Option<T> {
-        if !fields.has(key) {
+        if fields.lacks(&[key]) {
             self.problem(
                 fields.mark,
                 "missing_key",
@@ -259,11 +271,8 @@ impl<'s> Reader<'s> {
     pub(super) fn check_name(&mut self, text: &str, dashes: bool, mark: Mark) -> bool {
         match check_identifier(text, dashes) {
             Ok(()) => true,
-            Err(_) if text.chars().count() > 60 => {
-                let message = format!(
-                    "{} is no name: at most 63 letters, digits and '_'",
-                    shown(text)
-                );
+            Err(_) if text.len() > 63 => {
+                let message = format!("the name {} is longer than 63 bytes", shown(text));
                 self.problem(mark, "bad_name", message);
                 false
             }

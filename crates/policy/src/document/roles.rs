@@ -88,23 +88,22 @@ impl Reader<'_> {
 
     fn permission(&mut self, node: &Node) -> Option<Permission> {
         let fields = self.fields(node, PERMISSION)?;
-        let effect = match (fields.entry("allow"), fields.entry("deny")) {
-            (Some(_), None) => Effect::Allow,
-            (None, Some(_)) => Effect::Deny,
-            (None, None) => {
-                self.problem(
-                    fields.mark,
-                    "missing_key",
-                    "the key 'allow' or 'deny' is missing",
-                );
-                Effect::Allow
-            }
-            (Some(_), Some(deny)) => {
-                let message = "a permission either allows or denies; write two";
-                self.problem_of(deny, "conflict", message);
-                Effect::Deny
-            }
+        if fields.lacks(&["allow", "deny"]) {
+            self.problem(
+                fields.mark,
+                "missing_key",
+                "the key 'allow' or 'deny' is missing",
+            );
+        }
+        let effect = if fields.has("deny") {
+            Effect::Deny
+        } else {
+            Effect::Allow
         };
+        if let Some(entry) = fields.entry("deny").filter(|_| fields.has("allow")) {
+            let message = "a permission either allows or denies; write two";
+            self.problem_of(entry, "conflict", message);
+        }
         let mut actions = vec![];
         for key in ["allow", "deny"] {
             actions.extend(self.get(&fields, key, Self::actions).unwrap_or_default());
