@@ -57,6 +57,12 @@ pub(super) fn shown(text: &str) -> String {
     shown
 }
 
+/// Whether `text` is one number and nothing else.
+pub(super) fn is_number(text: &str) -> bool {
+    let token = Lexer::new(text).next();
+    token.is_ok_and(|token| token.token == Token::Number(text))
+}
+
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self { text, at: 0 }

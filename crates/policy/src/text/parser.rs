@@ -6,7 +6,10 @@ use super::lexer::{Lexer, Spanned, Token, shown};
 use super::limits::{self, MAX_RULE_BYTES, MAX_RULE_DEPTH};
 use super::{RuleError, is_keyword, is_reserved};
 
+mod complaint;
 mod operand;
+
+pub(super) use operand::date_part;
 
 /// Reads a rule: `student = $user and deadline > $now`.
 ///
@@ -108,6 +111,8 @@ struct Parser<'a> {
     end: usize,
     depth: usize,
     last: Last,
+    // The word that began the last path, if it was one plain word.
+    before: &'a str,
 }
 
 type Parsed<T> = Result<T, RuleError>;
@@ -129,6 +134,7 @@ impl<'a> Parser<'a> {
             end,
             depth: 0,
             last: Last::Other,
+            before: "",
         })
     }
 
@@ -279,7 +285,10 @@ impl<'a> Parser<'a> {
     fn after_path(&mut self, mut names: Vec<String>) -> Parsed<Rule> {
         let start = self.start;
         let plain = matches!(self.token, Token::Word(_));
-        self.bump()?;
+        self.before = match self.bump()? {
+            Token::Word(word) => word,
+            _ => "",
+        };
         if !self.at_symbol("(") {
             return self.tail(Operand::Path(Path(names)), start);
         }
@@ -535,106 +544,5 @@ impl<'a> Parser<'a> {
             Token::Text(pattern) => Ok(Rule::Matches { operand, pattern }),
             _ => self.expected("a regular expression in single quotes"),
         }
-    }
-
-    // A token that does not go with the condition before it. `open` is where a parenthesis waits to be closed.
-    fn surplus(&self, open: Option<usize>) -> RuleError {
-        match self.token {
-            Token::Word(word) if self.last == Last::Bare => self.wrong_operator(word),
-            Token::Word(word) => {
-                let hint = crate::nearest(word, ["and", "or"])
-                    .map(|near| format!("; did you mean '{near}'?"));
-                self.error(format!(
-                    "'{}' follows a complete condition{}",
-                    shown(word),
-                    hint.unwrap_or_else(|| "; 'and' or 'or' is expected between two".into())
-                ))
-            }
-            Token::Symbol(symbol) if comparison(symbol).is_some() => self.error(match self.last {
-                Last::Group => format!(
-                    "'{symbol}' follows a condition in parentheses; an operand is compared without them"
-                ),
-                Last::Named => format!(
-                    "'{symbol}' follows a named rule, which is true or false by itself; {} is expected before a comparison",
-                    "a field, count(…), year(…) or another part of a date"
-                ),
-                _ => format!("'{symbol}' follows a complete condition; join two comparisons by 'and'"),
-            }),
-            Token::Symbol("+" | "-") => self.error(format!(
-                "'{}' follows a complete operand; rules have no arithmetic except on $now, such as $now - 1 day",
-                self.word()
-            )),
-            Token::Number(number) if number.starts_with('-') => self.error(format!(
-                "'{number}' follows a complete operand; rules have no arithmetic except on $now, such as $now - 1 day"
-            )),
-            Token::Symbol("(") => {
-                self.error("'(' follows a complete condition; 'and' or 'or' is expected between two")
-            }
-            Token::Symbol(")") => self.error("')' closes nothing; its '(' is missing"),
-            Token::End => match open {
-                Some(open) => RuleError {
-                    offset: open,
-                    message: "this '(' is not closed; ')' is expected before the rule ends".into(),
-                },
-                None => self.error("the rule ends where an operator is expected"),
-            },
-            _ => self.error(format!(
-                "{} follows a complete {}; an operator is expected between them",
-                self.found().trim_end_matches(" stands"),
-                if self.last == Last::Bare { "operand" } else { "condition" }
-            )),
-        }
-    }
-
-    // A word that stands where an operator is expected.
-    fn wrong_operator(&self, word: &str) -> RuleError {
-        const OPERATORS: [&str; 15] = [
-            "in",
-            "not in",
-            "between",
-            "is null",
-            "is not null",
-            "contains",
-            "starts_with",
-            "ends_with",
-            "icontains",
-            "istarts_with",
-            "iends_with",
-            "matches",
-            "and",
-            "or",
-            "not",
-        ];
-        const FOREIGN: [(&str, &str); 20] = [
-            ("like", "use contains, starts_with or ends_with"),
-            ("ilike", "use icontains, istarts_with or iends_with"),
-            ("glob", "use contains, starts_with or ends_with"),
-            ("similar", "use contains, starts_with or ends_with"),
-            ("has", "use 'contains' for text, 'some' for a relation"),
-            ("includes", "use 'contains' for text, 'some' for a relation"),
-            ("exists", "use 'is not null'"),
-            ("isnull", "use 'is null'"),
-            ("notnull", "use 'is not null'"),
-            ("null", "use 'is null' or 'is not null'"),
-            ("eq", "use '='"),
-            ("equals", "use '='"),
-            ("ne", "use '<>'"),
-            ("neq", "use '<>'"),
-            ("lt", "use '<'"),
-            ("lte", "use '<='"),
-            ("gt", "use '>'"),
-            ("gte", "use '>='"),
-            ("regex", "use 'matches'"),
-            ("regexp", "use 'matches'"),
-        ];
-        let lower = word.to_ascii_lowercase();
-        let hint = match FOREIGN.iter().find(|(wrong, _)| *wrong == lower) {
-            Some((_, hint)) => format!("; {hint}"),
-            None => match crate::nearest(word, OPERATORS) {
-                Some(near) => format!("; did you mean '{near}'?"),
-                None => "; there is =, <>, <, <=, >, >=, in, between, is null, contains and its kin, matches, and, or".into(),
-            },
-        };
-        self.error(format!("'{}' is not an operator{hint}", shown(word)))
     }
 }

@@ -22,13 +22,6 @@ pub fn print_operand(operand: &Operand) -> String {
     printer.0
 }
 
-/// Writes a path as the rule language does: unusual names in back quotes.
-pub(super) fn print_path(path: &Path) -> String {
-    let mut printer = Printer(String::new());
-    printer.path(path);
-    printer.0
-}
-
 // What a condition stands in, which says whether it needs parentheses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {
