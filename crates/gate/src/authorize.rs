@@ -36,7 +36,7 @@ struct PlanKey {
 
 #[derive(PartialEq, Eq, Hash, Clone)]
 enum Shape {
-    List(Query, ActionId),
+    List(Box<Query>, ActionId),
     Record(RecordQuery),
 }
 
@@ -299,7 +299,7 @@ impl Gate {
                 return Err(self.refuse(caller, collection));
             }
         }
-        let key = PlanKey { roles: Self::roles_key(caller), shape: Shape::List(query, rights.action()) };
+        let key = PlanKey { roles: Self::roles_key(caller), shape: Shape::List(Box::new(query), rights.action()) };
         let known = self.plans.get(&key).filter(|planned| self.unchanged(caller, &planned.depends));
         let planned = match known {
             Some(planned) => planned,

@@ -10,9 +10,12 @@ use portreeve_model::{
 
 use crate::{CollectionDefinition, Place, Problem, RelationVia, suggestion};
 
+/// A column of one of the product's own collections: name, type, nullable.
+pub type SystemColumn = (&'static str, FieldType, bool);
+
 /// The product's own collections: name and columns (name, type, nullable). The store's migrations make the tables.
 /// Password hashes and token hashes are in no collection at all.
-pub const SYSTEM_COLLECTIONS: &[(&str, &[(&str, FieldType, bool)])] = &[
+pub const SYSTEM_COLLECTIONS: &[(&str, &[SystemColumn])] = &[
     (
         "users",
         &[
@@ -207,7 +210,7 @@ fn field(name: &str, ty: FieldType, nullable: bool) -> Field {
     }
 }
 
-fn system(name: &str, columns: &[(&str, FieldType, bool)]) -> Collection {
+fn system(name: &str, columns: &[SystemColumn]) -> Collection {
     let mut fields: Vec<Field> = columns.iter().map(|(name, ty, nullable)| field(name, *ty, *nullable)).collect();
     fields[0].unique = true;
     if matches!(name, "bindings" | "sessions") {

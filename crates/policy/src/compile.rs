@@ -697,6 +697,7 @@ struct Parts {
 }
 
 impl Parts {
+    #[expect(clippy::mutable_key_type, reason = "a regular expression's inner cache is no part of its identity")]
     fn body(&mut self, interned: &mut HashSet<Arc<Body>>, body: Body) -> u32 {
         if body.is_plain() {
             return if body.effect == Effect::Allow { PLAIN_ALLOW } else { PLAIN_DENY };

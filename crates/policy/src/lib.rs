@@ -14,12 +14,14 @@ mod context;
 mod document;
 mod eval;
 mod judge;
+mod memory;
 mod problem;
 mod resolve;
 mod rights;
 mod roleset;
 mod snapshot;
 mod statement;
+mod testing;
 mod text;
 
 pub use actions::*;
@@ -29,12 +31,14 @@ pub use context::*;
 pub use document::*;
 pub use eval::*;
 pub use judge::*;
+pub use memory::*;
 pub use problem::*;
 pub use resolve::*;
 pub use rights::{Grant, Layer, Rights};
 pub use roleset::{Admission, Quick, RoleSet};
 pub use snapshot::*;
 pub use statement::*;
+pub use testing::*;
 pub use text::{
     RuleError, parse_operand, parse_rule, print_operand, print_rule, rule_from_json, rule_to_json,
 };

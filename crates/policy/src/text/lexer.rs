@@ -293,7 +293,7 @@ impl<'a> Lexer<'a> {
             ("}", "parentheses group conditions"),
             ("@", "variables begin with '$', such as $user"),
             ("#", "rules have no comments"),
-            (";", "a rule is one condition; use 'and' or 'or'"),
+            (";", "a rule is one condition, joined by 'and' or 'or'"),
             ("?", "write the value itself"),
         ];
         let (rest, start) = (self.rest(), self.at);
@@ -317,9 +317,18 @@ impl<'a> Lexer<'a> {
                 "a digit is expected before '.'; write 0.5 rather than .5".to_owned()
             }
             '.' => "a name is expected right before '.'".to_owned(),
-            other if other.is_alphabetic() => format!(
-                "'{other}' cannot stand in a plain name; put the whole name in back quotes, such as `{other}`"
-            ),
+            other if other.is_alphabetic() => {
+                let part = |c: char| c.is_alphanumeric() || c == '_';
+                let before = self.text[..start].trim_end_matches(part).len();
+                let behind = rest.len() - rest.trim_start_matches(part).len();
+                let word = shown(self.slice(before, start + behind));
+                return fail(
+                    before,
+                    format!(
+                        "'{word}' has letters that a plain name has not; put it in back quotes: `{word}`"
+                    ),
+                );
+            }
             other => format!(
                 "'{}' means nothing in a rule; text stands in single quotes, unusual names in back quotes",
                 other.escape_debug()

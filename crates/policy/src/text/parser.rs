@@ -164,13 +164,21 @@ impl<'a> Parser<'a> {
     fn found(&self) -> String {
         match &self.token {
             Token::End => "the rule ends".to_owned(),
-            Token::Text(_) => format!("{} stands", self.word()),
+            Token::Text(_) => format!("the text {} stands", self.word()),
             _ => format!("'{}' stands", self.word()),
         }
     }
 
     fn expected<T>(&self, what: &str) -> Parsed<T> {
-        self.fail(format!("{} where {what} is expected", self.found()))
+        let hint = match self.token {
+            // It stood there as a name.
+            Token::Word("and" | "or" | "not") => "",
+            Token::Word(word) if is_reserved(word) => {
+                "; a name spelt like a keyword goes into back quotes"
+            }
+            _ => "",
+        };
+        self.fail(format!("{} where {what} is expected{hint}", self.found()))
     }
 
     fn at_symbol(&self, symbol: &str) -> bool {
@@ -253,6 +261,9 @@ impl<'a> Parser<'a> {
             if let Token::Path(names) = &self.token {
                 let names = names.clone();
                 return self.after_path(names);
+            }
+            if matches!(self.token, Token::End | Token::Symbol(_)) {
+                return self.expected("a condition");
             }
             let start = self.start;
             let operand = self.operand()?;
@@ -341,9 +352,13 @@ impl<'a> Parser<'a> {
 
     fn quantified(&mut self, quantifier: Quantifier) -> Parsed<Rule> {
         let word = quantifier.word();
-        let relation = self.path(&format!(
-            "the name of a relation after '{word}' (a field called so goes into back quotes)"
-        ))?;
+        if !matches!(self.token, Token::Word(_) | Token::Path(_)) {
+            return self.fail(format!(
+                "{} after '{word}' where the name of a relation is expected; a field called {word} goes into back quotes",
+                self.found()
+            ));
+        }
+        let relation = self.path("the name of a relation")?;
         if !self.at_symbol("(") {
             return self.expected(&format!(
                 "'(' with the condition on the records of '{}'",
@@ -494,9 +509,15 @@ impl<'a> Parser<'a> {
                 self.bump()?;
                 List::Items(self.operands("a value")?)
             }
+            Token::Variable("old" | "new", _) => {
+                return self.fail(format!(
+                    "'{}' is not a list; $old and $new are compared with = or <>",
+                    self.word()
+                ));
+            }
             Token::Variable(..) => match self.operand()? {
                 Operand::Variable(variable) => List::Variable(variable),
-                _ => return self.fail("$old and $new are no lists; compare with = or <>"),
+                _ => return self.expected("a list"),
             },
             _ => {
                 return self.fail(format!(

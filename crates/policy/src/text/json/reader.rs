@@ -226,7 +226,7 @@ impl Reader {
     fn named(&mut self, value: &Value, depth: usize) -> Read<Rule> {
         let Some((first, rest)) = value.as_array().and_then(|list| list.split_first()) else {
             return Err(format!(
-                "{} stands where a list is expected after 'rule': the rule's name and then its arguments",
+                "{} stands where a list of the rule's name and its arguments is expected after 'rule'",
                 kind(value)
             ));
         };
@@ -324,9 +324,9 @@ fn parts<'a, const N: usize>(key: &str, value: &'a Value, what: &str) -> Read<[&
     };
     let found = list.len();
     let parts: Vec<&Value> = list.iter().take(N + 1).collect();
-    parts.try_into().map_err(|_| {
-        format!("the list after '{key}' has {found} entries where {what} are expected")
-    })
+    parts
+        .try_into()
+        .map_err(|_| format!("the list after '{key}' has length {found} where {what} are expected"))
 }
 
 fn unknown_operator(key: &str) -> String {
@@ -380,6 +380,7 @@ fn kind(json: &Value) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => format!("the text '{}'", shown(text)),
+        Value::Array(list) if list.is_empty() => "an empty list".into(),
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "an object".into(),
     }

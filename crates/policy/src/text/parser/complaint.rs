@@ -1,5 +1,6 @@
 //! What is said about a word that stands where an operator is expected.
 
+use super::operand::FUNCTIONS;
 use super::{Last, Parser, comparison};
 use crate::text::RuleError;
 use crate::text::lexer::{Token, shown};
@@ -8,6 +9,11 @@ impl Parser<'_> {
     // A token that does not go with the condition before it. `open` is where a parenthesis waits to be closed.
     pub(super) fn surplus(&self, open: Option<usize>) -> RuleError {
         match self.token {
+            // `'O'Neill'`
+            Token::Word(word) if self.lexer.slice(0, self.start).ends_with('\'') => self.error(format!(
+                "'{}' follows a closing quote; a quote inside text is written twice: ''",
+                shown(word)
+            )),
             Token::Word(word) if self.last == Last::Bare => self.foreign_quantifier(word),
             Token::Word(word) => {
                 let hint = crate::nearest(&shown(word), ["and", "or"])
@@ -23,8 +29,12 @@ impl Parser<'_> {
                     "'{symbol}' follows a condition in parentheses; an operand is compared without them"
                 ),
                 Last::Named => format!(
-                    "'{symbol}' follows a named rule, which is true or false by itself; {} is expected before a comparison",
-                    "a field, count(…), year(…) or another part of a date"
+                    "'{symbol}' follows the named rule '{}', which is true or false by itself{}",
+                    shown(self.before),
+                    match crate::nearest(&shown(self.before), FUNCTIONS) {
+                        Some(near) => format!("; did you mean '{near}'?"),
+                        None => "; functions with a value are count, year and its kin".to_owned(),
+                    }
                 ),
                 _ => format!("'{symbol}' follows a complete condition; join two comparisons by 'and'"),
             }),
@@ -67,13 +77,21 @@ impl Parser<'_> {
             ("no", "none"),
         ];
         let before = self.before.to_ascii_lowercase();
+        if before == "not" {
+            return self.error(format!(
+                "'{}' is read as a field before '{}'; keywords are written small: not",
+                self.before,
+                shown(relation)
+            ));
+        }
         let quantifier = FOREIGN.iter().find(|(wrong, _)| *wrong == before);
         let quantifier = quantifier.map_or(before.as_str(), |(_, quantifier)| *quantifier);
         if super::quantifier(quantifier).is_none() {
             return self.wrong_operator(relation);
         }
         self.error(format!(
-            "'{relation}' follows '{}', which is read as a field; for a relation write: {quantifier} {relation} (…)",
+            "'{}' follows '{}', which is read as a field; for a relation write 'some', 'every' or 'none', such as {quantifier} {0} (…)",
+            shown(relation),
             self.before
         ))
     }

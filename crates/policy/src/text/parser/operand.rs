@@ -9,7 +9,8 @@ use crate::text::{MAX_SPAN, REQUEST, RuleError, UNITS, is_keyword, is_reserved};
 
 const VARIABLES: [&str; 6] = ["$user", "$now", "$request", "$claims", "$old", "$new"];
 
-const FUNCTIONS: [&str; 8] = [
+/// What is written with parentheses and gives a value.
+pub(super) const FUNCTIONS: [&str; 8] = [
     "count", "year", "month", "day", "hour", "minute", "second", "weekday",
 ];
 
@@ -70,9 +71,7 @@ impl Parser<'_> {
             }
         }
         if is_reserved(word) {
-            return self.expected(
-                "a field, a value or a variable (a field called so goes into back quotes)",
-            );
+            return self.expected("a field, a value or a variable");
         }
         self.bump()?;
         if !self.at_symbol("(") {
@@ -141,26 +140,20 @@ impl Parser<'_> {
                 [name] if REQUEST.contains(&name.as_str()) => Variable::Request(name.clone()),
                 _ => {
                     return fail(format!(
-                        "'{written}' is not a variable{}",
-                        suggestion(
-                            &written,
-                            [
-                                "$request.ip",
-                                "$request.method",
-                                "$request.face",
-                                "$request.operation"
-                            ]
-                        )
+                        "'{written}' is not something a request has{}",
+                        suggestion(&shown(&names.join(".")), REQUEST)
                     ));
                 }
             },
             _ => {
-                let head = format!("${head}");
-                return fail(format!(
-                    "'{}' is not a variable{}",
-                    shown(&head),
-                    suggestion(&head, VARIABLES)
-                ));
+                // What others call the one who asks.
+                const ME: [&str; 6] = ["me", "self", "uid", "auth", "account", "current_user"];
+                let meant = if ME.contains(&head.to_ascii_lowercase().as_str()) {
+                    "; did you mean '$user'?".to_owned()
+                } else {
+                    suggestion(&shown(&format!("${head}")), VARIABLES)
+                };
+                return fail(format!("'${}' is not a variable{meant}", shown(head)));
             }
         };
         Ok(Operand::Variable(variable))
@@ -215,7 +208,10 @@ impl Parser<'_> {
             Some(span) => Ok(span),
             None => Err(RuleError {
                 offset: start,
-                message: format!("{} {unit} is more than 10,000 years", shown(digits)),
+                message: format!(
+                    "a span of {} {unit} is more than 10,000 years, the most that $now can be moved by",
+                    shown(digits)
+                ),
             }),
         }
     }
