@@ -1,1 +1,27 @@
-//! Persistence: the only crate that writes SQL or knows a driver
+//! Persistence: the only crate that writes SQL or knows a driver. It executes what the gate has authorized
+//! ([`portreeve_gate::Authorized`]) and a closed list of named system statements ([`System`]), nothing else.
+//!
+//! It must not know HTTP or wire formats, decides nothing about rights (conditions come resolved from the gate and are
+//! only lowered to SQL here), and takes time and entropy from the traits it is given.
+//!
+//! * `sql/` turns plans into text with typed slots. Everything that differs between databases is in `sql/dialect.rs`.
+//! * `sqlite/` is the driver: connections, the one writer thread, execution.
+//! * `system.rs` is the closed list of what runs before or beside a caller.
+//! * `migrations/` makes the product's own tables; collections' tables are made from the catalog by `sql/ddl.rs`.
+//!
+//! To add an operator: `sql/lower.rs` (both polarities), then the generator of `tests/it/parity.rs`. To add a system
+//! statement: a name in `system.rs`, its text in `sqlite/system.rs`. To change a product's own table: a new numbered
+//! file in `migrations/`, never a change of an old one.
+
+mod error;
+mod options;
+mod outcome;
+mod sqlite;
+mod store;
+mod system;
+
+pub use error::{OpenError, StoreError};
+pub use options::{StoreOptions, Synchronous};
+pub use outcome::{ReadOutcome, Stored, WriteOutcome};
+pub use store::{Store, StoreFacts};
+pub use system::{Account, AccountSummary, Credential, SessionFacts, StoredPolicy, System};

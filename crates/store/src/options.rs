@@ -1,0 +1,49 @@
+//! How a store is opened.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portreeve_model::{Clock, Entropy};
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// The data folder; made, with its parents, where it is missing.
+    pub folder: PathBuf,
+    /// What a commit waits for.
+    pub synchronous: Synchronous,
+    /// How many threads run the reads that are too long for the caller's own.
+    pub readers: usize,
+    /// Tells the time for keys and administrative records.
+    pub clock: Arc<dyn Clock>,
+    /// Gives the random part of keys.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl StoreOptions {
+    /// The usual options for a folder: every commit durable, two reader threads.
+    pub fn new(
+        folder: impl Into<PathBuf>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            folder: folder.into(),
+            synchronous: Synchronous::Full,
+            readers: 2,
+            clock,
+            entropy,
+        }
+    }
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// The disk: what was answered survives a power failure.
+    #[default]
+    Full,
+    /// The operating system: what was answered survives a crash of the program; a power failure may take back the
+    /// last moments, never tear the database.
+    Normal,
+}

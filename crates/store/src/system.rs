@@ -1,0 +1,161 @@
+//! The closed list of statements that run before or beside a caller: sign-in, sessions, the policy at start, settings.
+//! Nothing here takes SQL, a condition or a name of a table.
+
+use std::sync::Arc;
+
+use portreeve_gate::{CreateUser, CredentialFacts};
+use portreeve_policy::{Document, Snapshot};
+
+use crate::{Store, StoreError};
+
+/// The named system statements of a [`Store`].
+pub struct System<'a> {
+    pub(crate) store: &'a Store,
+}
+
+/// The policy as it was stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredPolicy {
+    /// Collections, rules, actions, roles, profiles, registration.
+    pub document: Document,
+    /// Its version; 0 before the first one.
+    pub version: u64,
+}
+
+/// What a sign-in is checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The account's id.
+    pub user: Arc<str>,
+    /// Its status; only `active` accounts may sign in.
+    pub status: String,
+    /// The hash of its password; without one it cannot sign in by password.
+    pub password_hash: Option<String>,
+}
+
+/// A session that has not been ended. Whether it has expired is for the asker to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// The account's id.
+    pub user: Arc<str>,
+    /// Until when it holds, microseconds since 1970.
+    pub expires: i64,
+}
+
+/// An account in a list for the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSummary {
+    /// Its id.
+    pub id: String,
+    /// Its chosen key.
+    pub key: String,
+    /// Its number.
+    pub number: i64,
+    /// The name it signs in by.
+    pub username: Option<String>,
+    /// The address it signs in by.
+    pub email: Option<String>,
+    /// Its status.
+    pub status: String,
+    /// The roles and profiles it is bound to, profiles as `profile:name`.
+    pub bindings: Vec<String>,
+}
+
+/// What admission needs of an account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// For the gate.
+    pub facts: CredentialFacts,
+    /// Only `active` accounts are admitted.
+    pub status: String,
+}
+
+impl System<'_> {
+    /// The policy in force. Version 0 and an empty document before the first one.
+    pub async fn load_policy(&self) -> Result<StoredPolicy, StoreError> {
+        self.store.database.load_policy()
+    }
+
+    /// What a sign-in by name or address is checked against. Addresses compare without case (ASCII).
+    pub async fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
+        self.store.database.credential(login)
+    }
+
+    /// What admission needs of an account: its row, its bindings, its epoch.
+    pub async fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
+        self.store.database.credential_facts(user)
+    }
+
+    /// Begins a session. Only the hash of its token is kept.
+    pub async fn insert_session(
+        &self,
+        token_hash: [u8; 32],
+        user: &str,
+        now: i64,
+        expires: i64,
+    ) -> Result<(), StoreError> {
+        self.store
+            .database
+            .insert_session(token_hash, user, now, expires)
+            .await
+    }
+
+    /// The session of a token's hash. One that has expired is still found: compare.
+    pub async fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionFacts>, StoreError> {
+        self.store.database.session(token_hash)
+    }
+
+    /// Ends a session. Whether there was one.
+    pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
+        self.store.database.delete_session(token_hash).await
+    }
+
+    /// Forgets sessions that had expired by then. How many there were.
+    pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
+        self.store.database.expire_sessions(now).await
+    }
+
+    /// Whether an active account holds an administrator role for good.
+    pub async fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
+        self.store.database.has_administrator(snapshot)
+    }
+
+    /// Makes the first administrator; refused in the same transaction where there is one already. Returns its number.
+    pub async fn first_administrator(
+        &self,
+        user: CreateUser,
+        snapshot: Arc<Snapshot>,
+    ) -> Result<i64, StoreError> {
+        self.store
+            .database
+            .first_administrator(user, snapshot)
+            .await
+    }
+
+    /// The id of the account with this id, key, name, address or number; the first that fits in this order.
+    pub async fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.store.database.find_user(name)
+    }
+
+    /// A setting.
+    pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.store.database.setting(name)
+    }
+
+    /// Changes a setting.
+    pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        self.store.database.set_setting(name, value).await
+    }
+
+    /// A digest of every table's content in order, for tests that something changed nothing. The audit trail, which
+    /// grows by design, can be left out.
+    pub async fn digest(&self, with_audit: bool) -> Result<[u8; 32], StoreError> {
+        self.store.database.digest(with_audit)
+    }
+
+    /// A number that grows whenever a session is ended or an account's rights change: whatever was remembered about
+    /// sessions and accounts under another number has to be asked anew.
+    pub fn revocations(&self) -> u64 {
+        self.store.database.revocations()
+    }
+}
