@@ -286,7 +286,7 @@ fn what_only_the_program_makes_is_printed_and_not_read() {
 }
 
 #[test]
-fn a_path_of_one_word_is_no_longer_than_its_name() {
+fn an_operand_may_stand_alone_and_a_condition_is_none() {
     assert_eq!(
         parse_operand(" a.b "),
         Ok(Operand::Path(Path::parse("a.b")))
@@ -317,6 +317,12 @@ fn size_has_limits() {
     let list = |n: usize| format!("a in ({}1)", "1,".repeat(n - 1));
     check_read(&parsed(&list(4094)));
     assert!(message(&list(4095)).contains("more than 4096"));
+
+    let path = |n: usize| format!("{}a is null", "a.".repeat(n - 1));
+    check_read(&parsed(&path(64)));
+    assert!(message(&path(65)).contains("65 names"));
+    let steps = vec![path(64); 65].join(" or ");
+    assert!(message(&steps).contains("more than 4096"));
 
     let long = |n: usize| format!("a = '{}'", "x".repeat(n));
     check_read(&parsed(&long(65_536 - 6)));

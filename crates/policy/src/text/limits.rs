@@ -6,7 +6,9 @@ use portreeve_model::{List, Operand, Rule};
 pub(super) const MAX_RULE_BYTES: usize = 64 * 1024;
 /// How deep its conditions may be nested.
 pub(super) const MAX_RULE_DEPTH: usize = 64;
-/// How many conditions and operands it may have.
+/// How many names a path may have: each step is a look-up for every record.
+const MAX_PATH: usize = 64;
+/// How many conditions and operands it may have, steps of paths included.
 pub(super) const MAX_RULE_NODES: usize = 4096;
 
 /// Why a rule that is too long is refused.
@@ -56,12 +58,20 @@ pub(super) fn check_operand(operand: &Operand) -> Result<(), String> {
 struct Size {
     nodes: usize,
     depth: usize,
+    // The longest path.
+    path: usize,
     // Never less than what the text form takes.
     bytes: usize,
 }
 
 impl Size {
     fn verdict(&self) -> Result<(), String> {
+        if self.path > MAX_PATH {
+            return Err(format!(
+                "a path in the rule has {} names and may have {MAX_PATH}; follow fewer relations",
+                self.path
+            ));
+        }
         if self.depth > MAX_RULE_DEPTH {
             return Err(too_deep());
         }
@@ -84,6 +94,8 @@ impl Size {
     }
 
     fn names(&mut self, names: &[String]) {
+        self.path = self.path.max(names.len());
+        self.nodes += names.len().saturating_sub(1);
         for name in names {
             self.text(name);
         }
