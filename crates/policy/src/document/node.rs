@@ -180,10 +180,12 @@ pub(super) fn parse(text: &str, report: &mut Report) -> Option<Node> {
                 }
             }
             Err(error) => {
-                let unknown_anchor = error.info().contains("unknown anchor");
                 let path = builder.path();
-                let (code, message) = if unknown_anchor {
+                // The reader looks ahead, and may meet these before there is an event to refuse.
+                let (code, message) = if error.info().contains("unknown anchor") {
                     ("unsupported", ALIAS.into())
+                } else if error.info().contains("recursion limit") {
+                    ("too_deep", too_deep_message(MAX_DEPTH))
                 } else {
                     (
                         "syntax",

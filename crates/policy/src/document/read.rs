@@ -113,6 +113,9 @@ impl Reader<'_> {
     ) -> Vec<T> {
         let mut all = vec![];
         for Entry { key, mark, value } in self.section(node, expected) {
+            if self.is_full() {
+                break;
+            }
             all.extend(self.inside(key, |reader| read(reader, key, *mark, value)));
         }
         all

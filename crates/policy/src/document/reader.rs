@@ -60,6 +60,10 @@ impl<'s> Reader<'s> {
         self.report.problem(mark, code, message.into());
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.report.is_full()
+    }
+
     /// Reports something about one key of a mapping, at that key.
     pub(super) fn problem_of(
         &mut self,
@@ -133,6 +137,9 @@ impl<'s> Reader<'s> {
         let entries = self.entries(node, &expected)?;
         let mut meant = vec![];
         for entry in entries {
+            if self.is_full() {
+                break;
+            }
             if !known.contains(&entry.key.as_str()) {
                 let word = short(&entry.key);
                 meant.extend(nearest(&word, known.iter().copied()).map(str::to_owned));
@@ -201,6 +208,9 @@ impl<'s> Reader<'s> {
         };
         let mut all = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
+            if self.is_full() {
+                break;
+            }
             if let Some(item) = self.inside_index(index, |reader| read(reader, item)) {
                 all.push(item);
             }
@@ -435,6 +445,9 @@ impl<'s> Reader<'s> {
         let entries = self.entries(node, "a mapping of fields to values")?;
         let mut values = Vec::with_capacity(entries.len());
         for entry in entries {
+            if self.is_full() {
+                break;
+            }
             self.inside(&entry.key, |reader| {
                 reader.check_name(&entry.key, false, entry.mark);
                 if let Some(value) = reader.field_value(&entry.value) {

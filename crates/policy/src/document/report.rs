@@ -76,7 +76,7 @@ impl Report {
         code: &'static str,
         message: String,
     ) {
-        if self.problems.len() > MAX_PROBLEMS {
+        if self.is_full() {
             return;
         }
         let (code, message) = if self.problems.len() == MAX_PROBLEMS {
@@ -96,6 +96,11 @@ impl Report {
             code,
             message,
         });
+    }
+
+    /// Whether further problems are no longer kept, so that looking for them is in vain.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() > MAX_PROBLEMS
     }
 
     /// The value, if nothing was wrong, else all problems in the order of the text.

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value as Json};
 
 const WIDTH: usize = 100;
-/// YAML takes a key in a block only if its colon comes within 1024 characters.
-const LONG_KEY: usize = 900;
+/// YAML takes a key in a block only if its colon comes within 1024 characters. A byte may be written as six.
+const LONG_KEY: usize = 150;
 
 /// Writes a document: its sections as blocks with an empty line between.
 pub(super) fn write(document: &Json) -> String {
