@@ -1,3 +1,4 @@
 //! Test app, actors, fake clock, random worlds, the naive evaluator, the corpus runner
 
 pub mod naive;
+pub mod worlds;

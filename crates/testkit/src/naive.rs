@@ -6,7 +6,7 @@
 
 mod predicate;
 mod rights;
-mod schema;
+pub(crate) mod schema;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -376,14 +376,15 @@ impl Referee<'_> {
                 return vec![];
             };
             let target = self.world.collection(&to.collection.to_string());
-            if at.caller && !self.reaches(ACTION, &target, next) {
-                return vec![];
-            }
             (from, record) = (target, next);
         }
         let Some(relation) = from.relation(name) else {
             return vec![];
         };
+        let held = self.world.held(&from, relation);
+        if at.caller && !self.readable(ACTION, &from, record, &held) {
+            return vec![];
+        }
         let target = self.world.collection(&relation.target.to_string());
         let mut found = self.world.related(&from, record, relation);
         if at.caller {
@@ -483,7 +484,8 @@ impl Referee<'_> {
                     && !self.decision(ACTION, &target).is_shut()
             }
         };
-        known.then_some(target)
+        let held = self.world.held(&from, relation);
+        (known && self.exists(ACTION, &from, &held)).then_some(target)
     }
 }
 

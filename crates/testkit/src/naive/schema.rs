@@ -12,7 +12,7 @@ use super::{Record, World};
 /// The accounts: a system collection with fields of its own.
 pub const USERS: &str = "users";
 
-const USER_FIELDS: [(&str, FieldType); 8] = [
+const USER_FIELDS: [(&str, FieldType); 9] = [
     ("id", FieldType::Text),
     ("key", FieldType::Text),
     ("number", FieldType::Integer),
@@ -21,6 +21,7 @@ const USER_FIELDS: [(&str, FieldType); 8] = [
     ("status", FieldType::Text),
     ("confirmed", FieldType::Boolean),
     ("provider", FieldType::Text),
+    ("created", FieldType::Timestamp),
 ];
 
 /// A collection as declared, its key among its fields.
@@ -127,7 +128,7 @@ pub fn key_text(key: &Value) -> String {
 
 impl World {
     /// All records of a collection.
-    pub(super) fn all(&self, collection: &str) -> &BTreeMap<String, Record> {
+    pub(crate) fn all(&self, collection: &str) -> &BTreeMap<String, Record> {
         static NOTHING: BTreeMap<String, Record> = BTreeMap::new();
         if collection == USERS {
             &self.users
@@ -136,12 +137,12 @@ impl World {
         }
     }
 
-    pub(super) fn record(&self, collection: &str, key: &str) -> Option<&Record> {
+    pub(crate) fn record(&self, collection: &str, key: &str) -> Option<&Record> {
         self.all(collection).get(key)
     }
 
     /// The record that a to-one field's value names.
-    pub(super) fn referred(&self, to: &ReferenceDefinition, value: &Value) -> Option<&Record> {
+    pub(crate) fn referred(&self, to: &ReferenceDefinition, value: &Value) -> Option<&Record> {
         let target = Collection::named(&self.document, &to.collection.to_string())?;
         let by = pointed_at(to, &target);
         self.all(&target.name)
@@ -150,7 +151,7 @@ impl World {
     }
 
     /// The records a to-many relation leads to, each once, with the junction's records that lead there.
-    pub(super) fn related(
+    pub(crate) fn related(
         &self,
         from: &Collection,
         record: &Record,
@@ -186,6 +187,18 @@ impl World {
         found
     }
 
+    /// The field of the record at the near end of a to-many relation that others hold: its key, or its number.
+    pub(crate) fn held(&self, from: &Collection, relation: &RelationDefinition) -> String {
+        let (holder, field) = match &relation.via {
+            RelationVia::Field(field) => (&relation.target, field),
+            RelationVia::Through { junction, from, .. } => (junction, from),
+        };
+        match self.collection(&holder.to_string()).reference(field) {
+            Some(to) => pointed_at(to, from),
+            None => from.key.clone(),
+        }
+    }
+
     /// Whether `field` of `pointing` names the record `target`.
     fn points(
         &self,
@@ -205,7 +218,7 @@ impl World {
     }
 
     /// A collection that the document itself refers to.
-    pub(super) fn collection(&self, name: &str) -> Collection {
+    pub(crate) fn collection(&self, name: &str) -> Collection {
         Collection::named(&self.document, name)
             .unwrap_or_else(|| panic!("the document has no collection '{name}'"))
     }

@@ -1,0 +1,92 @@
+//! Random worlds and requests, the same for the same seed: what the referee and the engine are both asked.
+//!
+//! Everything is drawn from the whole law and valid as it stands: names resolve, types fit, what only checks may say
+//! stands in checks. [`world`] makes the document and the database, [`request`] a subject and something to ask.
+
+mod asks;
+mod rights;
+mod rules;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use crate::naive::{Request, Subject, World};
+
+/// 2026-11-22T12:00:00Z, a Sunday: about when everything happens.
+const NOON: i64 = 1_795_348_800_000_000;
+
+const DAY: i64 = 86_400_000_000;
+
+/// The world of that number.
+pub fn world(seed: u64) -> World {
+    let mut dice = Dice::new(seed);
+    let mut world = World::default();
+    schema::declare(&mut dice, &mut world);
+    schema::populate(&mut dice, &mut world);
+    rights::grant(&mut dice, &mut world);
+    world
+}
+
+/// The request of that number in a world.
+pub fn request(world: &World, seed: u64) -> (Subject, Request) {
+    let mut dice = Dice::new(!seed);
+    let subject = asks::subject(&mut dice, world);
+    let request = asks::request(&mut dice, world, &subject);
+    (subject, request)
+}
+
+/// Numbers without a pattern, repeatable (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        bits ^ (bits >> 31)
+    }
+
+    /// From 0 to below `count`, which is not 0.
+    fn below(&mut self, count: usize) -> usize {
+        let place = self.next() % u64::try_from(count).expect("a small number");
+        usize::try_from(place).expect("a small number")
+    }
+
+    /// Both ends included.
+    fn between(&mut self, low: usize, high: usize) -> usize {
+        low + self.below(high - low + 1)
+    }
+
+    fn percent(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len())]
+    }
+
+    /// The first whose share the die falls into.
+    fn weighted<T: Copy>(&mut self, of: &[(usize, T)]) -> T {
+        let mut left = self.below(of.iter().map(|(weight, _)| weight).sum());
+        for (weight, what) in of {
+            match left.checked_sub(*weight) {
+                Some(rest) => left = rest,
+                None => return *what,
+            }
+        }
+        unreachable!("the weights add up")
+    }
+
+    /// Each of them with this chance, in order.
+    fn some_of<T: Clone>(&mut self, of: &[T], percent: usize) -> Vec<T> {
+        of.iter()
+            .filter(|_| self.percent(percent))
+            .cloned()
+            .collect()
+    }
+}
