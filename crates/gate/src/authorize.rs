@@ -5,16 +5,18 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
-use portreeve_model::{CollectionId, CollectionName, FieldId, FieldType, Literal, Page, Query, RecordQuery, Value};
+use portreeve_model::{
+    CollectionId, CollectionName, FieldId, FieldType, Literal, Page, Query, RecordQuery, Value,
+};
 use portreeve_policy::{
-    Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, READ_COUNT, READ_MANY, READ_ONE, RequestFacts,
-    Rights, Snapshot, UPDATE_ONE, WriteKind, WriteRefusal, WriteTemplate,
+    Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, READ_COUNT, READ_MANY,
+    READ_ONE, RequestFacts, Rights, Snapshot, UPDATE_ONE, WriteKind, WriteRefusal, WriteTemplate,
 };
 
 use crate::planner::{Planned, Planner, unknown_field};
 use crate::{
-    ApplyPolicy, Authorized, Caller, CreateUser, CredentialFacts, Create, Delete, Explain, ListUsers, Principal, Read,
-    Refused, SetPassword, Update, Window, caller_value,
+    ApplyPolicy, Authorized, Caller, Create, CreateUser, CredentialFacts, Delete, Explain,
+    ListUsers, Principal, Read, Refused, SetPassword, Update, Window, caller_value,
 };
 
 /// The one place that admits callers and authorizes what they ask.
@@ -61,11 +63,18 @@ struct Cache<K, V> {
 
 impl<K: Eq + Hash, V> Cache<K, V> {
     fn new(limit: usize) -> Self {
-        Self { entries: Mutex::default(), limit }
+        Self {
+            entries: Mutex::default(),
+            limit,
+        }
     }
 
     fn get(&self, key: &K) -> Option<Arc<V>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
     }
 
     fn put(&self, key: K, value: Arc<V>) {
@@ -77,7 +86,10 @@ impl<K: Eq + Hash, V> Cache<K, V> {
     }
 
     fn clear(&self) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
@@ -134,7 +146,10 @@ impl Gate {
 
     /// Says that a user's bindings, status, password or keys have changed: whoever was admitted before is admitted anew.
     pub fn advance_epoch(&self, user: &str, epoch: u64) {
-        self.epochs.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::from(user), epoch);
+        self.epochs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(Arc::from(user), epoch);
     }
 
     /// Whether an admitted caller is still as it was admitted. Checked at each request that reuses an admission.
@@ -176,7 +191,11 @@ impl Gate {
     }
 
     /// The same caller with the claims of its token.
-    pub fn with_claims(&self, caller: &Caller, claims: serde_json::Map<String, serde_json::Value>) -> Caller {
+    pub fn with_claims(
+        &self,
+        caller: &Caller,
+        claims: serde_json::Map<String, serde_json::Value>,
+    ) -> Caller {
         let mut caller = caller.clone();
         caller.context.claims = Arc::new(claims);
         caller
@@ -195,26 +214,62 @@ impl Gate {
     pub fn anonymous(&self, now: i64, request: RequestFacts) -> Caller {
         let snapshot = self.snapshot.load_full();
         let roles = snapshot.admit_anonymous();
-        let context = Context { user: None, roles: Arc::clone(roles.keys()), now, request, claims: Arc::default() };
-        Caller { principal: Principal::Anonymous, roles, narrowing: None, context, epoch: 0, valid_until: None, snapshot }
+        let context = Context {
+            user: None,
+            roles: Arc::clone(roles.keys()),
+            now,
+            request,
+            claims: Arc::default(),
+        };
+        Caller {
+            principal: Principal::Anonymous,
+            roles,
+            narrowing: None,
+            context,
+            epoch: 0,
+            valid_until: None,
+            snapshot,
+        }
     }
 
     /// Admits whoever holds the data folder: the command line. An administrator.
     pub fn operator(&self, now: i64) -> Caller {
         let snapshot = self.snapshot.load_full();
-        let roles = snapshot.narrowing(&["admin".into()]).unwrap_or_else(|| snapshot.admit_anonymous());
-        let context = Context { now, roles: Arc::clone(roles.keys()), ..Context::default() };
-        Caller { principal: Principal::Operator, roles, narrowing: None, context, epoch: 0, valid_until: None, snapshot }
+        let roles = snapshot
+            .narrowing(&["admin".into()])
+            .unwrap_or_else(|| snapshot.admit_anonymous());
+        let context = Context {
+            now,
+            roles: Arc::clone(roles.keys()),
+            ..Context::default()
+        };
+        Caller {
+            principal: Principal::Operator,
+            roles,
+            narrowing: None,
+            context,
+            epoch: 0,
+            valid_until: None,
+            snapshot,
+        }
     }
 
     /// What a caller may do with an action on a collection's records.
-    pub(crate) fn rights(&self, caller: &Caller, collection: CollectionId, action: ActionId) -> Arc<Rights> {
-        let own = caller.roles.rights(&caller.snapshot, collection, action, &caller.context);
+    pub(crate) fn rights(
+        &self,
+        caller: &Caller,
+        collection: CollectionId,
+        action: ActionId,
+    ) -> Arc<Rights> {
+        let own = caller
+            .roles
+            .rights(&caller.snapshot, collection, action, &caller.context);
         match &caller.narrowing {
             None => own,
-            Some(narrowing) => {
-                self.join(own, narrowing.rights(&caller.snapshot, collection, action, &caller.context))
-            }
+            Some(narrowing) => self.join(
+                own,
+                narrowing.rights(&caller.snapshot, collection, action, &caller.context),
+            ),
         }
     }
 
@@ -229,10 +284,21 @@ impl Gate {
     }
 
     /// What a caller may do with an action that is not on records.
-    pub fn special(&self, caller: &Caller, action: &str, collection: Option<CollectionId>) -> Option<Arc<Rights>> {
+    pub fn special(
+        &self,
+        caller: &Caller,
+        action: &str,
+        collection: Option<CollectionId>,
+    ) -> Option<Arc<Rights>> {
         let action = caller.snapshot.actions().find(action)?;
         let ask = |roles: &portreeve_policy::RoleSet| {
-            roles.special(&caller.snapshot, action, collection, &caller.context, self.development)
+            roles.special(
+                &caller.snapshot,
+                action,
+                collection,
+                &caller.context,
+                self.development,
+            )
         };
         let own = ask(&caller.roles);
         Some(match &caller.narrowing {
@@ -242,29 +308,49 @@ impl Gate {
     }
 
     /// Rights as [`Gate::rights`], for those who explain or show them.
-    pub fn record_rights(&self, caller: &Caller, collection: CollectionId, action: ActionId) -> Arc<Rights> {
+    pub fn record_rights(
+        &self,
+        caller: &Caller,
+        collection: CollectionId,
+        action: ActionId,
+    ) -> Arc<Rights> {
         self.rights(caller, collection, action)
     }
 
     fn may(&self, caller: &Caller, action: &str) -> Result<(), Refused> {
         let rights = self.special(caller, action, None);
-        if rights.is_some_and(|rights| *rights.reach() == Access::Always) { Ok(()) } else { Err(Refused::Forbidden) }
+        if rights.is_some_and(|rights| *rights.reach() == Access::Always) {
+            Ok(())
+        } else {
+            Err(Refused::Forbidden)
+        }
     }
 
     /// Whether a caller may see that a collection exists: something on its records is allowed.
     pub fn knows(&self, caller: &Caller, collection: CollectionId) -> bool {
-        [READ_ONE, READ_MANY, READ_COUNT, CREATE_ONE, UPDATE_ONE, DELETE_ONE]
-            .into_iter()
-            .any(|action| self.rights(caller, collection, action).allows_something())
+        [
+            READ_ONE, READ_MANY, READ_COUNT, CREATE_ONE, UPDATE_ONE, DELETE_ONE,
+        ]
+        .into_iter()
+        .any(|action| self.rights(caller, collection, action).allows_something())
     }
 
     // Not allowed: forbidden where the collection can be seen, otherwise as if it were not there.
     fn refuse(&self, caller: &Caller, collection: CollectionId) -> Refused {
-        if self.knows(caller, collection) { Refused::Forbidden } else { Refused::NotFound }
+        if self.knows(caller, collection) {
+            Refused::Forbidden
+        } else {
+            Refused::NotFound
+        }
     }
 
     fn find(caller: &Caller, name: &CollectionName) -> Result<CollectionId, Refused> {
-        caller.snapshot.catalog().find(name).map(|collection| collection.id).ok_or(Refused::NotFound)
+        caller
+            .snapshot
+            .catalog()
+            .find(name)
+            .map(|collection| collection.id)
+            .ok_or(Refused::NotFound)
     }
 
     fn proof<O>(&self, caller: &Caller, operation: O) -> Authorized<O> {
@@ -278,16 +364,30 @@ impl Gate {
     }
 
     fn roles_key(caller: &Caller) -> (u64, u64) {
-        (caller.roles.id(), caller.narrowing.as_ref().map_or(0, |narrowing| narrowing.id()))
+        (
+            caller.roles.id(),
+            caller
+                .narrowing
+                .as_ref()
+                .map_or(0, |narrowing| narrowing.id()),
+        )
     }
 
     fn unchanged(&self, caller: &Caller, depends: &[(CollectionId, ActionId, u64)]) -> bool {
-        depends.iter().all(|(collection, action, id)| self.rights(caller, *collection, *action).id() == *id)
+        depends
+            .iter()
+            .all(|(collection, action, id)| self.rights(caller, *collection, *action).id() == *id)
     }
 
     /// A list of records.
     pub fn list(&self, caller: &Caller, request: ListRequest) -> Result<Authorized<Read>, Refused> {
-        let ListRequest { query, values, cursor, limit, offset } = request;
+        let ListRequest {
+            query,
+            values,
+            cursor,
+            limit,
+            offset,
+        } = request;
         let collection = Self::find(caller, &query.collection)?;
         let mut rights = self.rights(caller, collection, READ_MANY);
         let rows = limit > 0;
@@ -299,44 +399,81 @@ impl Gate {
                 return Err(self.refuse(caller, collection));
             }
         }
-        let key = PlanKey { roles: Self::roles_key(caller), shape: Shape::List(Box::new(query), rights.action()) };
-        let known = self.plans.get(&key).filter(|planned| self.unchanged(caller, &planned.depends));
+        let key = PlanKey {
+            roles: Self::roles_key(caller),
+            shape: Shape::List(Box::new(query), rights.action()),
+        };
+        let known = self
+            .plans
+            .get(&key)
+            .filter(|planned| self.unchanged(caller, &planned.depends));
         let planned = match known {
             Some(planned) => planned,
             None => {
-                let Shape::List(query, _) = &key.shape else { return Err(Refused::NotFound) };
+                let Shape::List(query, _) = &key.shape else {
+                    return Err(Refused::NotFound);
+                };
                 let planned = Arc::new(Planner::new(self, caller).list(query, &rights, rows)?);
                 self.plans.put(key.clone(), Arc::clone(&planned));
                 planned
             }
         };
-        let Shape::List(query, _) = &key.shape else { return Err(Refused::NotFound) };
+        let Shape::List(query, _) = &key.shape else {
+            return Err(Refused::NotFound);
+        };
         let values = typed(&planned.types, &values, &query.page, cursor)?;
         let plan = Arc::clone(&planned.plan);
-        Ok(self.proof(caller, Read { plan, values, window: Window::Page { limit, offset } }))
+        Ok(self.proof(
+            caller,
+            Read {
+                plan,
+                values,
+                window: Window::Page { limit, offset },
+            },
+        ))
     }
 
     /// One record.
-    pub fn record(&self, caller: &Caller, query: RecordQuery, key: &str) -> Result<Authorized<Read>, Refused> {
+    pub fn record(
+        &self,
+        caller: &Caller,
+        query: RecordQuery,
+        key: &str,
+    ) -> Result<Authorized<Read>, Refused> {
         let collection = Self::find(caller, &query.collection)?;
         let rights = self.rights(caller, collection, READ_ONE);
         if !rights.allows_something() {
             return Err(self.refuse(caller, collection));
         }
         let value = self.key(caller, collection, key)?;
-        let shape = PlanKey { roles: Self::roles_key(caller), shape: Shape::Record(query) };
-        let known = self.plans.get(&shape).filter(|planned| self.unchanged(caller, &planned.depends));
+        let shape = PlanKey {
+            roles: Self::roles_key(caller),
+            shape: Shape::Record(query),
+        };
+        let known = self
+            .plans
+            .get(&shape)
+            .filter(|planned| self.unchanged(caller, &planned.depends));
         let planned = match known {
             Some(planned) => planned,
             None => {
-                let Shape::Record(query) = &shape.shape else { return Err(Refused::NotFound) };
+                let Shape::Record(query) = &shape.shape else {
+                    return Err(Refused::NotFound);
+                };
                 let planned = Arc::new(Planner::new(self, caller).record(query, &rights)?);
                 self.plans.put(shape, Arc::clone(&planned));
                 planned
             }
         };
         let plan = Arc::clone(&planned.plan);
-        Ok(self.proof(caller, Read { plan, values: vec![], window: Window::Key(value) }))
+        Ok(self.proof(
+            caller,
+            Read {
+                plan,
+                values: vec![],
+                window: Window::Key(value),
+            },
+        ))
     }
 
     // A key that is no key of this collection names no record.
@@ -346,7 +483,12 @@ impl Gate {
     }
 
     /// A new record.
-    pub fn create(&self, caller: &Caller, name: &CollectionName, sent: Sent) -> Result<Authorized<Create>, Refused> {
+    pub fn create(
+        &self,
+        caller: &Caller,
+        name: &CollectionName,
+        sent: Sent,
+    ) -> Result<Authorized<Create>, Refused> {
         let (template, values) = self.write(caller, name, WriteKind::Create, CREATE_ONE, sent)?;
         Ok(self.proof(caller, Create { template, values }))
     }
@@ -367,7 +509,8 @@ impl Gate {
         let mut rest = vec![];
         for (field, json) in sent {
             if *field == **key_name {
-                let same = Value::from_json(declared.key_field().ty, &json).ok() == value.as_ref().ok().cloned();
+                let same = Value::from_json(declared.key_field().ty, &json).ok()
+                    == value.as_ref().ok().cloned();
                 if !same && self.knows(caller, collection) {
                     let message = "a record's key cannot be changed".into();
                     return Err(Refused::BadValue { field, message });
@@ -377,11 +520,23 @@ impl Gate {
             }
         }
         let (template, values) = self.write(caller, name, WriteKind::Update, UPDATE_ONE, rest)?;
-        Ok(self.proof(caller, Update { template, key: value?, values }))
+        Ok(self.proof(
+            caller,
+            Update {
+                template,
+                key: value?,
+                values,
+            },
+        ))
     }
 
     /// The end of one record.
-    pub fn delete(&self, caller: &Caller, name: &CollectionName, key: &str) -> Result<Authorized<Delete>, Refused> {
+    pub fn delete(
+        &self,
+        caller: &Caller,
+        name: &CollectionName,
+        key: &str,
+    ) -> Result<Authorized<Delete>, Refused> {
         let collection = Self::find(caller, name)?;
         let delete = self.rights(caller, collection, DELETE_ONE);
         let read = self.rights(caller, collection, READ_ONE);
@@ -398,12 +553,22 @@ impl Gate {
         let template = match self.deletes.get(&cache_key) {
             Some(known) => known,
             None => {
-                let template = Arc::new(DeleteTemplate::new(&delete, &read, caller.snapshot.catalog()));
+                let template = Arc::new(DeleteTemplate::new(
+                    &delete,
+                    &read,
+                    caller.snapshot.catalog(),
+                ));
                 self.deletes.put(cache_key, Arc::clone(&template));
                 template
             }
         };
-        Ok(self.proof(caller, Delete { template, key: key_value }))
+        Ok(self.proof(
+            caller,
+            Delete {
+                template,
+                key: key_value,
+            },
+        ))
     }
 
     #[expect(clippy::type_complexity, reason = "a template and the values for it")]
@@ -430,9 +595,14 @@ impl Gate {
         }
         let mut values = vec![];
         for (field_name, json) in sent {
-            let Some(field) = collection.find_field(&field_name) else { return Err(unknown_field(&collection, &read, &field_name)) };
+            let Some(field) = collection.find_field(&field_name) else {
+                return Err(unknown_field(&collection, &read, &field_name));
+            };
             if values.iter().any(|(known, _)| *known == field) {
-                return Err(Refused::BadValue { field: field_name, message: "is sent twice".into() });
+                return Err(Refused::BadValue {
+                    field: field_name,
+                    message: "is sent twice".into(),
+                });
             }
             values.push((field, (field_name, json)));
         }
@@ -443,7 +613,12 @@ impl Gate {
         for (field, (field_name, json)) in values {
             match Value::from_json(collection.field(field).ty, &json) {
                 Ok(value) => typed.push((field, value)),
-                Err(error) => return Err(Refused::BadValue { field: field_name, message: error.0 }),
+                Err(error) => {
+                    return Err(Refused::BadValue {
+                        field: field_name,
+                        message: error.0,
+                    });
+                }
             }
         }
         Ok((template, typed))
@@ -457,8 +632,17 @@ impl Gate {
         read: &Rights,
         sent: Vec<FieldId>,
     ) -> Result<Arc<WriteTemplate>, Refused> {
-        let key = WriteKey { kind, roles: Self::roles_key(caller), rights: (write.id(), read.id()), sent };
-        if let Some(known) = self.writes.get(&key).filter(|known| self.unchanged(caller, &known.depends)) {
+        let key = WriteKey {
+            kind,
+            roles: Self::roles_key(caller),
+            rights: (write.id(), read.id()),
+            sent,
+        };
+        if let Some(known) = self
+            .writes
+            .get(&key)
+            .filter(|known| self.unchanged(caller, &known.depends))
+        {
             return Ok(Arc::clone(&known.template));
         }
         let collection = Arc::clone(caller.snapshot.catalog().get(write.collection()));
@@ -468,33 +652,62 @@ impl Gate {
             depends.push((target, READ_ONE, rights.id()));
             rights.reach().clone()
         };
-        let made = WriteTemplate::new(kind, write, read, caller.snapshot.catalog(), key.sent.clone(), reach);
+        let made = WriteTemplate::new(
+            kind,
+            write,
+            read,
+            caller.snapshot.catalog(),
+            key.sent.clone(),
+            reach,
+        );
         let template = match made {
             Ok(template) => Arc::new(template),
             Err(WriteRefusal::UnknownField(field)) => {
-                return Err(unknown_field(&collection, read, &collection.field(field).name));
+                return Err(unknown_field(
+                    &collection,
+                    read,
+                    &collection.field(field).name,
+                ));
             }
             Err(WriteRefusal::NotAllowed) => return Err(self.refuse(caller, collection.id)),
         };
-        self.writes.put(key, Arc::new(CachedWrite { template: Arc::clone(&template), depends }));
+        self.writes.put(
+            key,
+            Arc::new(CachedWrite {
+                template: Arc::clone(&template),
+                depends,
+            }),
+        );
         Ok(template)
     }
 
     /// A new policy.
-    pub fn apply_policy(&self, caller: &Caller, operation: ApplyPolicy) -> Result<Authorized<ApplyPolicy>, Refused> {
+    pub fn apply_policy(
+        &self,
+        caller: &Caller,
+        operation: ApplyPolicy,
+    ) -> Result<Authorized<ApplyPolicy>, Refused> {
         self.may(caller, "policy.apply")?;
         self.may(caller, "data.schema.sync")?;
         Ok(self.proof(caller, operation))
     }
 
     /// A new account. Until rights over rights are finer, only administrators make accounts for others.
-    pub fn create_user(&self, caller: &Caller, operation: CreateUser) -> Result<Authorized<CreateUser>, Refused> {
+    pub fn create_user(
+        &self,
+        caller: &Caller,
+        operation: CreateUser,
+    ) -> Result<Authorized<CreateUser>, Refused> {
         self.administrator(caller)?;
         Ok(self.proof(caller, operation))
     }
 
     /// A new password for an account, by an administrator.
-    pub fn set_password(&self, caller: &Caller, operation: SetPassword) -> Result<Authorized<SetPassword>, Refused> {
+    pub fn set_password(
+        &self,
+        caller: &Caller,
+        operation: SetPassword,
+    ) -> Result<Authorized<SetPassword>, Refused> {
         self.administrator(caller)?;
         Ok(self.proof(caller, operation))
     }
@@ -506,7 +719,11 @@ impl Gate {
     }
 
     /// Why a decision falls as it does.
-    pub fn explain(&self, caller: &Caller, collection: Option<CollectionId>) -> Result<Authorized<Explain>, Refused> {
+    pub fn explain(
+        &self,
+        caller: &Caller,
+        collection: Option<CollectionId>,
+    ) -> Result<Authorized<Explain>, Refused> {
         self.may(caller, "policy.explain")?;
         Ok(self.proof(caller, Explain { collection }))
     }
@@ -516,11 +733,20 @@ impl Gate {
         caller.narrowing.is_none()
             && self
                 .special(caller, "access.grant", None)
-                .is_some_and(|rights| rights.layers().iter().all(portreeve_policy::Layer::administrator))
+                .is_some_and(|rights| {
+                    rights
+                        .layers()
+                        .iter()
+                        .all(portreeve_policy::Layer::administrator)
+                })
     }
 
     fn administrator(&self, caller: &Caller) -> Result<(), Refused> {
-        if self.is_administrator(caller) { Ok(()) } else { Err(Refused::Forbidden) }
+        if self.is_administrator(caller) {
+            Ok(())
+        } else {
+            Err(Refused::Forbidden)
+        }
     }
 }
 
@@ -547,18 +773,26 @@ fn typed(
                 (Value::Boolean(_), Some(FieldType::Boolean)) => true,
                 (Value::Integer(_), Some(ty)) => !matches!(
                     ty,
-                    FieldType::Text | FieldType::Uuid | FieldType::Float | FieldType::Json | FieldType::Boolean
+                    FieldType::Text
+                        | FieldType::Uuid
+                        | FieldType::Float
+                        | FieldType::Json
+                        | FieldType::Boolean
                 ),
                 _ => false,
             };
             if !fits {
-                return Err(Refused::BadQuery("the cursor does not belong to this list".into()));
+                return Err(Refused::BadQuery(
+                    "the cursor does not belong to this list".into(),
+                ));
             }
             values.push(value);
         }
     }
     if values.len() < types.len() {
-        return Err(Refused::BadQuery("the cursor does not belong to this list".into()));
+        return Err(Refused::BadQuery(
+            "the cursor does not belong to this list".into(),
+        ));
     }
     Ok(values)
 }

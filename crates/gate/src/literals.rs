@@ -6,25 +6,65 @@ use portreeve_model::{FieldType, List, Literal, Operand, Rule, Value, ValueError
 pub fn take_literals(rule: Rule, values: &mut Vec<Literal>) -> Rule {
     let mut take = |operand| take_operand(operand, values);
     match rule {
-        Rule::Compare { left, op, right } => Rule::Compare { left: take(left), op, right: take(right) },
-        Rule::In { operand, list: List::Items(items) } => {
+        Rule::Compare { left, op, right } => Rule::Compare {
+            left: take(left),
+            op,
+            right: take(right),
+        },
+        Rule::In {
+            operand,
+            list: List::Items(items),
+        } => {
             let operand = take(operand);
-            Rule::In { operand, list: List::Items(items.into_iter().map(take).collect()) }
+            Rule::In {
+                operand,
+                list: List::Items(items.into_iter().map(take).collect()),
+            }
         }
         Rule::Between { operand, low, high } => {
             let operand = take(operand);
-            Rule::Between { operand, low: take(low), high: take(high) }
+            Rule::Between {
+                operand,
+                low: take(low),
+                high: take(high),
+            }
         }
-        Rule::Text { operand, op, ignore_case, needle } => {
+        Rule::Text {
+            operand,
+            op,
+            ignore_case,
+            needle,
+        } => {
             let operand = take(operand);
-            Rule::Text { operand, op, ignore_case, needle: take(needle) }
+            Rule::Text {
+                operand,
+                op,
+                ignore_case,
+                needle: take(needle),
+            }
         }
-        Rule::All(rules) => Rule::All(rules.into_iter().map(|rule| take_literals(rule, values)).collect()),
-        Rule::Any(rules) => Rule::Any(rules.into_iter().map(|rule| take_literals(rule, values)).collect()),
+        Rule::All(rules) => Rule::All(
+            rules
+                .into_iter()
+                .map(|rule| take_literals(rule, values))
+                .collect(),
+        ),
+        Rule::Any(rules) => Rule::Any(
+            rules
+                .into_iter()
+                .map(|rule| take_literals(rule, values))
+                .collect(),
+        ),
         Rule::Not(rule) => Rule::Not(Box::new(take_literals(*rule, values))),
-        Rule::Quantified { quantifier, relation, rule } => {
-            Rule::Quantified { quantifier, relation, rule: Box::new(take_literals(*rule, values)) }
-        }
+        Rule::Quantified {
+            quantifier,
+            relation,
+            rule,
+        } => Rule::Quantified {
+            quantifier,
+            relation,
+            rule: Box::new(take_literals(*rule, values)),
+        },
         other => other,
     }
 }
@@ -49,9 +89,10 @@ pub fn caller_value(literal: &Literal, ty: FieldType) -> Result<Value, ValueErro
         (Literal::Number(text), FieldType::Integer | FieldType::Float | FieldType::Decimal(_)) => {
             Value::from_text(ty, text)
         }
-        (Literal::Text(text), FieldType::Text | FieldType::Timestamp | FieldType::Datetime | FieldType::Uuid) => {
-            Value::from_text(ty, text)
-        }
+        (
+            Literal::Text(text),
+            FieldType::Text | FieldType::Timestamp | FieldType::Datetime | FieldType::Uuid,
+        ) => Value::from_text(ty, text),
         (Literal::Text(text), _) => misfit(format!("'{text}'")),
         (Literal::Number(text), _) => misfit(text.clone()),
         (Literal::Boolean(bool), _) => misfit(bool.to_string()),

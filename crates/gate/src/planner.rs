@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portreeve_model::{
-    Collection, CollectionId, Column, ColumnKind, Columns, CompareOp, Condition, Expand, FieldId, FieldType, Page,
-    Path, PathTerm, Query, RecordQuery, Slot, Start, Term, TextOp,
+    Collection, CollectionId, Column, ColumnKind, Columns, CompareOp, Condition, Expand, FieldId,
+    FieldType, Page, Path, PathTerm, Query, RecordQuery, Slot, Start, Term, TextOp,
 };
-use portreeve_policy::{Access, ActionId, Guards, READ_MANY, READ_ONE, Resolver, Rights, suggestion};
+use portreeve_policy::{
+    Access, ActionId, Guards, READ_MANY, READ_ONE, Resolver, Rights, suggestion,
+};
 
 use crate::{Caller, Gate, Order, ReadPlan, Refused, Selected};
 
@@ -35,7 +37,9 @@ pub(crate) struct Planner<'a> {
 impl Guards for Planner<'_> {
     fn field(&self, collection: CollectionId, field: FieldId) -> Access {
         let rights = self.rights(collection, READ_MANY);
-        rights.field(self.caller.snapshot.catalog().get(collection), field).clone()
+        rights
+            .field(self.caller.snapshot.catalog().get(collection), field)
+            .clone()
     }
 
     fn reach(&self, collection: CollectionId) -> Access {
@@ -45,7 +49,12 @@ impl Guards for Planner<'_> {
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(gate: &'a Gate, caller: &'a Caller) -> Self {
-        Self { gate, caller, depends: RefCell::default(), expansions: 0 }
+        Self {
+            gate,
+            caller,
+            depends: RefCell::default(),
+            expansions: 0,
+        }
     }
 
     fn rights(&self, collection: CollectionId, action: ActionId) -> Arc<Rights> {
@@ -58,15 +67,24 @@ impl<'a> Planner<'a> {
         rights
     }
 
-    pub(crate) fn list(mut self, query: &Query, rights: &Rights, rows: bool) -> Result<Planned, Refused> {
+    pub(crate) fn list(
+        mut self,
+        query: &Query,
+        rights: &Rights,
+        rows: bool,
+    ) -> Result<Planned, Refused> {
         let collection = Arc::clone(self.caller.snapshot.catalog().get(rights.collection()));
-        self.depends.borrow_mut().push((collection.id, rights.action(), rights.id()));
+        self.depends
+            .borrow_mut()
+            .push((collection.id, rights.action(), rights.id()));
         let mut condition = reach_condition(rights)?;
         let snapshot = Arc::clone(&self.caller.snapshot);
         let guards = Planner::new(self.gate, self.caller);
         let mut resolver = Resolver::for_caller(snapshot.catalog(), snapshot.rules(), &guards);
         if let Some(filter) = &query.filter {
-            let filter = resolver.rule(Some(&collection), filter).map_err(|error| Refused::BadQuery(error.0))?;
+            let filter = resolver
+                .rule(Some(&collection), filter)
+                .map_err(|error| Refused::BadQuery(error.0))?;
             condition = condition.and(filter);
         }
         let mut types: Vec<Option<FieldType>> = resolver.caller_types().to_vec();
@@ -79,8 +97,13 @@ impl<'a> Planner<'a> {
             if order.len() == 8 {
                 return Err(Refused::BadQuery("at most 8 sort fields".into()));
             }
-            let term = resolver.sort_path(&collection, &by.path).map_err(|error| Refused::BadQuery(error.0))?;
-            order.push(Order { term, descending: by.descending });
+            let term = resolver
+                .sort_path(&collection, &by.path)
+                .map_err(|error| Refused::BadQuery(error.0))?;
+            order.push(Order {
+                term,
+                descending: by.descending,
+            });
         }
         if let Page::After { first, nulls } = &query.page {
             let key = Term::Path(plain_path(&collection, collection.key));
@@ -93,7 +116,13 @@ impl<'a> Planner<'a> {
         let depends = guards.depends.into_inner();
         self.depends.borrow_mut().extend(depends);
         let (columns, select) = if rows {
-            self.columns(&collection, rights, query.fields.as_deref(), &query.expand, 0)?
+            self.columns(
+                &collection,
+                rights,
+                query.fields.as_deref(),
+                &query.expand,
+                0,
+            )?
         } else {
             (vec![], vec![])
         };
@@ -107,16 +136,36 @@ impl<'a> Planner<'a> {
             total: query.total,
             rows,
         };
-        Ok(Planned { plan: Arc::new(plan), types, depends: self.depends.into_inner() })
+        Ok(Planned {
+            plan: Arc::new(plan),
+            types,
+            depends: self.depends.into_inner(),
+        })
     }
 
-    pub(crate) fn record(mut self, query: &RecordQuery, rights: &Rights) -> Result<Planned, Refused> {
+    pub(crate) fn record(
+        mut self,
+        query: &RecordQuery,
+        rights: &Rights,
+    ) -> Result<Planned, Refused> {
         let collection = Arc::clone(self.caller.snapshot.catalog().get(rights.collection()));
         let condition = reach_condition(rights)?;
-        let (columns, select) = self.columns(&collection, rights, query.fields.as_deref(), &query.expand, 0)?;
+        let (columns, select) = self.columns(
+            &collection,
+            rights,
+            query.fields.as_deref(),
+            &query.expand,
+            0,
+        )?;
         let plan = self.node(collection, columns, select, condition);
-        self.depends.borrow_mut().push((rights.collection(), rights.action(), rights.id()));
-        Ok(Planned { plan, types: vec![], depends: self.depends.into_inner() })
+        self.depends
+            .borrow_mut()
+            .push((rights.collection(), rights.action(), rights.id()));
+        Ok(Planned {
+            plan,
+            types: vec![],
+            depends: self.depends.into_inner(),
+        })
     }
 
     fn node(
@@ -149,7 +198,10 @@ impl<'a> Planner<'a> {
         let mut columns = vec![];
         let mut select = vec![];
         let wanted: Vec<FieldId> = match fields {
-            None => collection.field_ids().filter(|field| *rights.field(collection, *field) != Access::Never).collect(),
+            None => collection
+                .field_ids()
+                .filter(|field| *rights.field(collection, *field) != Access::Never)
+                .collect(),
             Some(names) => {
                 let mut wanted = vec![];
                 for name in names {
@@ -164,13 +216,23 @@ impl<'a> Planner<'a> {
                 wanted
             }
         };
-        let expanded = |field: FieldId| expand.iter().find(|expand| *expand.relation == *collection.field(field).name);
+        let expanded = |field: FieldId| {
+            expand
+                .iter()
+                .find(|expand| *expand.relation == *collection.field(field).name)
+        };
         for field in wanted {
             if expanded(field).is_none() {
                 let declared = collection.field(field);
                 let kind = ColumnKind::Scalar(declared.ty);
-                columns.push(Column { name: Arc::clone(&declared.name), kind });
-                select.push(Selected::Field { field, mask: mask(rights.field(collection, field)) });
+                columns.push(Column {
+                    name: Arc::clone(&declared.name),
+                    kind,
+                });
+                select.push(Selected::Field {
+                    field,
+                    mask: mask(rights.field(collection, field)),
+                });
             }
         }
         for expand in expand {
@@ -181,8 +243,14 @@ impl<'a> Planner<'a> {
                 )));
             }
             let (column, selected) = self.expand(collection, rights, expand, depth)?;
-            if columns.iter().any(|known: &Column| known.name == column.name) {
-                return Err(Refused::BadQuery(format!("'{}' is expanded twice", expand.relation)));
+            if columns
+                .iter()
+                .any(|known: &Column| known.name == column.name)
+            {
+                return Err(Refused::BadQuery(format!(
+                    "'{}' is expanded twice",
+                    expand.relation
+                )));
             }
             columns.push(column);
             select.push(selected);
@@ -201,30 +269,59 @@ impl<'a> Planner<'a> {
         let snapshot = Arc::clone(&self.caller.snapshot);
         if let Some(field) = collection.find_field(&expand.relation) {
             let access = rights.field(collection, field);
-            let Some(to) = collection.field(field).relation.filter(|_| *access != Access::Never) else {
+            let Some(to) = collection
+                .field(field)
+                .relation
+                .filter(|_| *access != Access::Never)
+            else {
                 return Err(unknown());
             };
             let target = Arc::clone(snapshot.catalog().get(to.target));
             // One record may be followed to by whoever may read it alone or in lists.
             let one = self.rights(to.target, READ_ONE);
-            let target_rights = if one.allows_something() { one } else { self.rights(to.target, READ_MANY) };
-            let plan = self.target(&target, &target_rights, expand, depth).map_err(|error| error.unwrap_or_else(unknown))?;
+            let target_rights = if one.allows_something() {
+                one
+            } else {
+                self.rights(to.target, READ_MANY)
+            };
+            let plan = self
+                .target(&target, &target_rights, expand, depth)
+                .map_err(|error| error.unwrap_or_else(unknown))?;
             let column = Column {
                 name: Arc::clone(&collection.field(field).name),
                 kind: ColumnKind::One(Arc::clone(&plan.columns)),
             };
-            return Ok((column, Selected::One { field, mask: mask(access), by: to.by, plan }));
+            return Ok((
+                column,
+                Selected::One {
+                    field,
+                    mask: mask(access),
+                    by: to.by,
+                    plan,
+                },
+            ));
         }
-        let (_, declared) = collection.find_relation(&expand.relation).ok_or_else(unknown)?;
+        let (_, declared) = collection
+            .find_relation(&expand.relation)
+            .ok_or_else(unknown)?;
         let name = Arc::clone(&declared.name);
         let target = Arc::clone(snapshot.catalog().get(declared.target));
         let guards = Planner::new(self.gate, self.caller);
         let mut resolver = Resolver::for_caller(snapshot.catalog(), snapshot.rules(), &guards);
-        let relation = resolver.relation(collection, &Path(vec![expand.relation.clone()])).map_err(|_| unknown())?;
-        self.depends.borrow_mut().extend(guards.depends.into_inner());
+        let relation = resolver
+            .relation(collection, &Path(vec![expand.relation.clone()]))
+            .map_err(|_| unknown())?;
+        self.depends
+            .borrow_mut()
+            .extend(guards.depends.into_inner());
         let target_rights = self.rights(target.id, READ_MANY);
-        let plan = self.target(&target, &target_rights, expand, depth).map_err(|error| error.unwrap_or_else(unknown))?;
-        let column = Column { name, kind: ColumnKind::Many(Arc::clone(&plan.columns)) };
+        let plan = self
+            .target(&target, &target_rights, expand, depth)
+            .map_err(|error| error.unwrap_or_else(unknown))?;
+        let column = Column {
+            name,
+            kind: ColumnKind::Many(Arc::clone(&plan.columns)),
+        };
         Ok((column, Selected::Many { relation, plan }))
     }
 
@@ -237,8 +334,15 @@ impl<'a> Planner<'a> {
         depth: usize,
     ) -> Result<Arc<ReadPlan>, Option<Refused>> {
         let condition = reach_condition(rights).map_err(|_| None)?;
-        let (columns, select) =
-            self.columns(target, rights, expand.fields.as_deref(), &expand.expand, depth + 1).map_err(Some)?;
+        let (columns, select) = self
+            .columns(
+                target,
+                rights,
+                expand.fields.as_deref(),
+                &expand.expand,
+                depth + 1,
+            )
+            .map_err(Some)?;
         Ok(self.node(Arc::clone(target), columns, select, condition))
     }
 
@@ -254,7 +358,10 @@ impl<'a> Planner<'a> {
                     Access::When(condition) => Some(condition),
                 };
                 Some(Condition::Text {
-                    term: Term::Path(PathTerm { guard, ..plain_path(collection, field) }),
+                    term: Term::Path(PathTerm {
+                        guard,
+                        ..plain_path(collection, field)
+                    }),
                     op: TextOp::Contains,
                     ignore_case: true,
                     needle: Term::Slot(Slot::Caller(index), FieldType::Text),
@@ -292,7 +399,12 @@ fn mask(access: &Access) -> Option<Arc<Condition>> {
 }
 
 fn plain_path(collection: &Collection, field: FieldId) -> PathTerm {
-    PathTerm { start: Start::Field(field), guard: None, hops: vec![], ty: collection.field(field).ty }
+    PathTerm {
+        start: Start::Field(field),
+        guard: None,
+        hops: vec![],
+        ty: collection.field(field).ty,
+    }
 }
 
 pub(crate) fn unknown_field(collection: &Collection, rights: &Rights, name: &str) -> Refused {
@@ -309,13 +421,18 @@ pub(crate) fn unknown_field(collection: &Collection, rights: &Rights, name: &str
 }
 
 fn unknown_relation(collection: &Collection, name: &str) -> Refused {
-    Refused::UnknownField(format!("'{}' has no relation '{name}' to expand", collection.name))
+    Refused::UnknownField(format!(
+        "'{}' has no relation '{name}' to expand",
+        collection.name
+    ))
 }
 
 // Records that come after the one with these sort values and key, nulls last either way.
 fn after(order: &[Order], key: &Term, first: usize, nulls: &[bool]) -> Result<Condition, Refused> {
     if nulls.len() != order.len() {
-        return Err(Refused::BadQuery("the cursor belongs to a list with another sort".into()));
+        return Err(Refused::BadQuery(
+            "the cursor belongs to a list with another sort".into(),
+        ));
     }
     let value = |place: usize, ty| Term::Slot(Slot::Caller(first + place), ty);
     let mut any = vec![];
@@ -327,8 +444,16 @@ fn after(order: &[Order], key: &Term, first: usize, nulls: &[bool]) -> Result<Co
             equal_so_far.push(is_null());
             continue;
         }
-        let op = if order.descending { CompareOp::Less } else { CompareOp::Greater };
-        let beyond = Condition::Compare { left: order.term.clone(), op, right: value(place, ty) };
+        let op = if order.descending {
+            CompareOp::Less
+        } else {
+            CompareOp::Greater
+        };
+        let beyond = Condition::Compare {
+            left: order.term.clone(),
+            op,
+            right: value(place, ty),
+        };
         let mut all = equal_so_far.clone();
         all.push(Condition::Any(vec![beyond, is_null()]));
         any.push(Condition::All(all));
@@ -339,7 +464,19 @@ fn after(order: &[Order], key: &Term, first: usize, nulls: &[bool]) -> Result<Co
         });
     }
     let last = value(order.len(), key.ty());
-    equal_so_far.push(Condition::Compare { left: key.clone(), op: CompareOp::Greater, right: last });
-    any.push(if equal_so_far.len() == 1 { equal_so_far.remove(0) } else { Condition::All(equal_so_far) });
-    Ok(if any.len() == 1 { any.remove(0) } else { Condition::Any(any) })
+    equal_so_far.push(Condition::Compare {
+        left: key.clone(),
+        op: CompareOp::Greater,
+        right: last,
+    });
+    any.push(if equal_so_far.len() == 1 {
+        equal_so_far.remove(0)
+    } else {
+        Condition::All(equal_so_far)
+    });
+    Ok(if any.len() == 1 {
+        any.remove(0)
+    } else {
+        Condition::Any(any)
+    })
 }

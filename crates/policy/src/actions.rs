@@ -82,7 +82,10 @@ pub struct Actions {
 impl Actions {
     /// The built-in actions and these.
     pub fn new<'a>(declared: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut actions = Self { names: vec![], by_name: HashMap::new() };
+        let mut actions = Self {
+            names: vec![],
+            by_name: HashMap::new(),
+        };
         for name in BUILT_IN.iter().copied().chain(declared) {
             if !actions.by_name.contains_key(name) {
                 let id = ActionId(u16::try_from(actions.names.len()).unwrap_or(u16::MAX));
@@ -128,7 +131,10 @@ impl Actions {
     /// Whether a name is one of the product's own (or begins like one).
     pub fn is_reserved(name: &str) -> bool {
         let first = name.split('.').next().unwrap_or(name);
-        ["data", "access", "policy", "auth", "account", "server", "mail", "files"].contains(&first)
+        [
+            "data", "access", "policy", "auth", "account", "server", "mail", "files",
+        ]
+        .contains(&first)
     }
 }
 
@@ -159,7 +165,9 @@ impl ActionId {
 pub fn pattern_covers(pattern: &str, action: &str) -> bool {
     pattern == "*"
         || action == pattern
-        || (action.len() > pattern.len() && action.starts_with(pattern) && action.as_bytes()[pattern.len()] == b'.')
+        || (action.len() > pattern.len()
+            && action.starts_with(pattern)
+            && action.as_bytes()[pattern.len()] == b'.')
 }
 
 #[cfg(test)]

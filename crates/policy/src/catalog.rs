@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use portreeve_model::{
-    Catalog, Collection, CollectionId, CollectionName, Field, FieldDefault, FieldId, FieldType, KeySource, OnDelete,
-    ToMany, ToOne, Value, Via,
+    Catalog, Collection, CollectionId, CollectionName, Field, FieldDefault, FieldId, FieldType,
+    KeySource, OnDelete, ToMany, ToOne, Value, Via,
 };
 
 use crate::{CollectionDefinition, Place, Problem, RelationVia, suggestion};
@@ -98,18 +98,27 @@ pub fn build_catalog(definitions: &[CollectionDefinition]) -> Result<Catalog, Ve
     let mut declared = vec![];
     for definition in definitions {
         if !seen.insert(definition.name.clone()) {
-            problems.push(problem(&definition.place, "duplicate_key", format!("'{}' is declared twice", definition.name)));
+            problems.push(problem(
+                &definition.place,
+                "duplicate_key",
+                format!("'{}' is declared twice", definition.name),
+            ));
             continue;
         }
         if definition.name == CollectionName::main("users") {
             own_user_fields = Some(definition);
-        } else if SYSTEM_COLLECTIONS.iter().any(|(name, _)| definition.name == CollectionName::main(name))
+        } else if SYSTEM_COLLECTIONS
+            .iter()
+            .any(|(name, _)| definition.name == CollectionName::main(name))
             || definition.name.name().starts_with(SYSTEM_PREFIX)
         {
             problems.push(problem(
                 &definition.place,
                 "reserved_name",
-                format!("'{}' is a collection of the product's own; choose another name", definition.name),
+                format!(
+                    "'{}' is a collection of the product's own; choose another name",
+                    definition.name
+                ),
             ));
         } else {
             declared.push(definition);
@@ -125,7 +134,10 @@ pub fn build_catalog(definitions: &[CollectionDefinition]) -> Result<Catalog, Ve
     {
         ids.insert(name, CollectionId(place as u32));
     }
-    let mut collections: Vec<Collection> = SYSTEM_COLLECTIONS.iter().map(|(name, columns)| system(name, columns)).collect();
+    let mut collections: Vec<Collection> = SYSTEM_COLLECTIONS
+        .iter()
+        .map(|(name, columns)| system(name, columns))
+        .collect();
     for definition in &declared {
         let mut fields = vec![field(&definition.key, definition.key_type, false)];
         fields[0].unique = true;
@@ -157,7 +169,10 @@ pub fn build_catalog(definitions: &[CollectionDefinition]) -> Result<Catalog, Ve
                 problems.push(problem(
                     &declared.place,
                     "reserved_name",
-                    format!("accounts have a column '{}' already; choose another name", declared.name),
+                    format!(
+                        "accounts have a column '{}' already; choose another name",
+                        declared.name
+                    ),
                 ));
                 continue;
             }
@@ -168,7 +183,11 @@ pub fn build_catalog(definitions: &[CollectionDefinition]) -> Result<Catalog, Ve
                 ..field(&declared.name, declared.ty.unwrap_or(FieldType::Text), true)
             });
         }
-        if let Some(required) = definition.fields.iter().find(|field| field.required && field.default.is_none()) {
+        if let Some(required) = definition
+            .fields
+            .iter()
+            .find(|field| field.required && field.default.is_none())
+        {
             problems.push(problem(
                 &required.place,
                 "bad_value",
@@ -178,24 +197,40 @@ pub fn build_catalog(definitions: &[CollectionDefinition]) -> Result<Catalog, Ve
     }
     // References next: a relation has its target's type.
     for definition in definitions {
-        let Some(id) = ids.get(&definition.name).copied().filter(|_| seen.contains(&definition.name)) else { continue };
+        let Some(id) = ids
+            .get(&definition.name)
+            .copied()
+            .filter(|_| seen.contains(&definition.name))
+        else {
+            continue;
+        };
         if definition.name == CollectionName::main("users") || !collections[id.0 as usize].system {
             references(definition, id, &ids, &mut collections, &mut problems);
         }
     }
     // Field types that are relations to relations (a key that is itself a relation) do not occur: keys have own types.
     for definition in definitions {
-        let Some(id) = ids.get(&definition.name).copied() else { continue };
+        let Some(id) = ids.get(&definition.name).copied() else {
+            continue;
+        };
         if definition.name == CollectionName::main("users") || !collections[id.0 as usize].system {
             relations(definition, id, &ids, &mut collections, &mut problems);
             defaults_and_indexes(definition, &mut collections[id.0 as usize], &mut problems);
         }
     }
-    if problems.is_empty() { Ok(Catalog::new(collections)) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(Catalog::new(collections))
+    } else {
+        Err(problems)
+    }
 }
 
 fn problem(place: &Place, code: &'static str, message: String) -> Problem {
-    Problem { place: place.clone(), code, message }
+    Problem {
+        place: place.clone(),
+        code,
+        message,
+    }
 }
 
 fn field(name: &str, ty: FieldType, nullable: bool) -> Field {
@@ -211,10 +246,17 @@ fn field(name: &str, ty: FieldType, nullable: bool) -> Field {
 }
 
 fn system(name: &str, columns: &[SystemColumn]) -> Collection {
-    let mut fields: Vec<Field> = columns.iter().map(|(name, ty, nullable)| field(name, *ty, *nullable)).collect();
+    let mut fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, ty, nullable)| field(name, *ty, *nullable))
+        .collect();
     fields[0].unique = true;
     if matches!(name, "bindings" | "sessions") {
-        fields[1].relation = Some(ToOne { target: CollectionId(0), by: FieldId(0), on_delete: OnDelete::Cascade });
+        fields[1].relation = Some(ToOne {
+            target: CollectionId(0),
+            by: FieldId(0),
+            on_delete: OnDelete::Cascade,
+        });
     }
     Collection {
         id: CollectionId(0),
@@ -270,7 +312,10 @@ fn references(
             problems.push(problem(
                 &declared.place,
                 "bad_value",
-                format!("'by: number' works for users only, and '{}' points at '{}'", declared.name, to.collection),
+                format!(
+                    "'by: number' works for users only, and '{}' points at '{}'",
+                    declared.name, to.collection
+                ),
             ));
             continue;
         }
@@ -283,7 +328,9 @@ fn references(
         }
         let target_collection = &collections[target.0 as usize];
         let by = if to.by_number {
-            target_collection.find_field("number").unwrap_or(target_collection.key)
+            target_collection
+                .find_field("number")
+                .unwrap_or(target_collection.key)
         } else {
             target_collection.key
         };
@@ -292,7 +339,11 @@ fn references(
         if let Some(field) = collection.find_field(&declared.name) {
             let field = &mut collection.fields[field.index()];
             field.ty = ty;
-            field.relation = Some(ToOne { target, by, on_delete: to.on_delete });
+            field.relation = Some(ToOne {
+                target,
+                by,
+                on_delete: to.on_delete,
+            });
         }
     }
 }
@@ -306,45 +357,71 @@ fn relations(
 ) {
     for declared in &definition.relations {
         let mut fail = |code, message| problems.push(problem(&declared.place, code, message));
-        if collections[id.0 as usize].find_field(&declared.name).is_some()
-            || collections[id.0 as usize].find_relation(&declared.name).is_some()
+        if collections[id.0 as usize]
+            .find_field(&declared.name)
+            .is_some()
+            || collections[id.0 as usize]
+                .find_relation(&declared.name)
+                .is_some()
         {
-            fail("duplicate_key", format!("'{}' has a field or relation '{}' already", definition.name, declared.name));
+            fail(
+                "duplicate_key",
+                format!(
+                    "'{}' has a field or relation '{}' already",
+                    definition.name, declared.name
+                ),
+            );
             continue;
         }
         let Some(target) = ids.get(&declared.target).copied() else {
             let known: Vec<String> = ids.keys().map(ToString::to_string).collect();
-            let hint = suggestion(&declared.target.to_string(), known.iter().map(String::as_str));
-            fail("unknown_collection", format!("there is no collection '{}'{hint}", declared.target));
+            let hint = suggestion(
+                &declared.target.to_string(),
+                known.iter().map(String::as_str),
+            );
+            fail(
+                "unknown_collection",
+                format!("there is no collection '{}'{hint}", declared.target),
+            );
             continue;
         };
-        let pointing = |from: CollectionId, name: &str, at: CollectionId| -> Result<FieldId, String> {
-            let collection = &collections[from.0 as usize];
-            let fields: Vec<&str> = collection.fields.iter().map(|field| &*field.name).collect();
-            let Some(field) = collection.find_field(name) else {
-                let hint = suggestion(name, fields.iter().copied());
-                return Err(format!("'{}' has no field '{name}'{hint}", collection.name));
+        let pointing =
+            |from: CollectionId, name: &str, at: CollectionId| -> Result<FieldId, String> {
+                let collection = &collections[from.0 as usize];
+                let fields: Vec<&str> =
+                    collection.fields.iter().map(|field| &*field.name).collect();
+                let Some(field) = collection.find_field(name) else {
+                    let hint = suggestion(name, fields.iter().copied());
+                    return Err(format!("'{}' has no field '{name}'{hint}", collection.name));
+                };
+                match collection.field(field).relation {
+                    Some(relation) if relation.target == at => Ok(field),
+                    _ => Err(format!(
+                        "'{}.{name}' does not point at '{}'",
+                        collection.name, collections[at.0 as usize].name
+                    )),
+                }
             };
-            match collection.field(field).relation {
-                Some(relation) if relation.target == at => Ok(field),
-                _ => Err(format!(
-                    "'{}.{name}' does not point at '{}'",
-                    collection.name, collections[at.0 as usize].name
-                )),
-            }
-        };
         let via = match &declared.via {
             RelationVia::Field(name) => pointing(target, name, id).map(Via::Field),
             RelationVia::Through { junction, from, to } => match ids.get(junction).copied() {
                 None => Err(format!("there is no collection '{junction}'")),
                 Some(junction) => pointing(junction, from, id).and_then(|near| {
-                    pointing(junction, to, target).map(|far| Via::Through { junction, near, far })
+                    pointing(junction, to, target).map(|far| Via::Through {
+                        junction,
+                        near,
+                        far,
+                    })
                 }),
             },
         };
         match via {
             Ok(via) => {
-                let relation = ToMany { name: Arc::from(declared.name.as_str()), target, via };
+                let relation = ToMany {
+                    name: Arc::from(declared.name.as_str()),
+                    target,
+                    via,
+                };
                 collections[id.0 as usize].relations.push(relation);
             }
             Err(message) => fail("bad_relation", message),
@@ -352,9 +429,15 @@ fn relations(
     }
 }
 
-fn defaults_and_indexes(definition: &CollectionDefinition, collection: &mut Collection, problems: &mut Vec<Problem>) {
+fn defaults_and_indexes(
+    definition: &CollectionDefinition,
+    collection: &mut Collection,
+    problems: &mut Vec<Problem>,
+) {
     for declared in &definition.fields {
-        let Some(id) = collection.find_field(&declared.name) else { continue };
+        let Some(id) = collection.find_field(&declared.name) else {
+            continue;
+        };
         let field = &mut collection.fields[id.index()];
         field.default = match &declared.default {
             None => None,
@@ -363,7 +446,10 @@ fn defaults_and_indexes(definition: &CollectionDefinition, collection: &mut Coll
                     problems.push(problem(
                         &declared.place,
                         "wrong_type",
-                        format!("'$now' is a timestamp, and '{}' is {}", declared.name, field.ty),
+                        format!(
+                            "'$now' is a timestamp, and '{}' is {}",
+                            declared.name, field.ty
+                        ),
                     ));
                 }
                 Some(FieldDefault::Now)
@@ -391,7 +477,10 @@ fn defaults_and_indexes(definition: &CollectionDefinition, collection: &mut Coll
                     problems.push(problem(
                         &definition.place,
                         "unknown_field",
-                        format!("an index of '{}' names '{name}', which is no field{hint}", definition.name),
+                        format!(
+                            "an index of '{}' names '{name}', which is no field{hint}",
+                            definition.name
+                        ),
                     ));
                 }
             }

@@ -3,15 +3,18 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, List, Operand, Rule, Slot, Variable};
+use portreeve_model::{
+    Catalog, Collection, CollectionId, Condition, FieldId, List, Operand, Rule, Slot, Variable,
+};
 
 use crate::snapshot::{
-    CompiledProfile, CompiledRole, Entry, PLAIN_ALLOW, PLAIN_DENY, Snapshot, SpecialEntry, SpecialTarget, WildEntry,
-    restriction,
+    CompiledProfile, CompiledRole, Entry, PLAIN_ALLOW, PLAIN_DENY, Snapshot, SpecialEntry,
+    SpecialTarget, WildEntry, restriction,
 };
 use crate::{
-    ActionId, Actions, Body, Document, Effect, FieldSet, FieldValue, Permission, Place, Problem, ProfileDefinition,
-    Purpose, Resolver, RoleDefinition, RuleDefinition, build_catalog, pattern_covers, suggestion,
+    ActionId, Actions, Body, Document, Effect, FieldSet, FieldValue, Permission, Place, Problem,
+    ProfileDefinition, Purpose, Resolver, RoleDefinition, RuleDefinition, build_catalog,
+    pattern_covers, suggestion,
 };
 
 /// The roles that always exist.
@@ -30,8 +33,11 @@ impl Compiler<'_> {
     pub(crate) fn compile(document: &Document, version: u64) -> Result<Snapshot, Vec<Problem>> {
         let catalog = build_catalog(&document.collections)?;
         let actions = Actions::new(document.actions.iter().map(|action| action.name.as_str()));
-        let rules: HashMap<String, Arc<RuleDefinition>> =
-            document.rules.iter().map(|rule| (rule.name.clone(), Arc::new(rule.clone()))).collect();
+        let rules: HashMap<String, Arc<RuleDefinition>> = document
+            .rules
+            .iter()
+            .map(|rule| (rule.name.clone(), Arc::new(rule.clone())))
+            .collect();
         let mut compiler = Compiler {
             catalog: &catalog,
             actions: &actions,
@@ -51,7 +57,11 @@ impl Compiler<'_> {
                 definitions.push(RoleDefinition {
                     key: key.into(),
                     administrator: key == "admin",
-                    permissions: if key == "user" { vec![own_account()] } else { vec![] },
+                    permissions: if key == "user" {
+                        vec![own_account()]
+                    } else {
+                        vec![]
+                    },
                     ..RoleDefinition::default()
                 });
             }
@@ -61,7 +71,11 @@ impl Compiler<'_> {
         let mut fallback: Option<usize> = None;
         for definition in &definitions {
             if places.insert(definition.key.clone(), roles.len()).is_some() {
-                compiler.fail(&definition.place, "duplicate_key", format!("role '{}' is declared twice", definition.key));
+                compiler.fail(
+                    &definition.place,
+                    "duplicate_key",
+                    format!("role '{}' is declared twice", definition.key),
+                );
             }
             if definition.fallback {
                 match fallback {
@@ -84,7 +98,10 @@ impl Compiler<'_> {
                 None => compiler.fail(
                     &Place::default(),
                     "unknown_role",
-                    format!("registration names role '{role}', which does not exist{}", suggestion(role, places.keys().map(String::as_str))),
+                    format!(
+                        "registration names role '{role}', which does not exist{}",
+                        suggestion(role, places.keys().map(String::as_str))
+                    ),
                 ),
                 Some(place) if roles[*place].administrator => compiler.fail(
                     &Place::default(),
@@ -128,14 +145,36 @@ impl Compiler<'_> {
         };
         let role = Arc::new(compiler.role(definition));
         let place = snapshot.role_places.get(&definition.key).copied();
-        if definition.fallback && snapshot.fallback.is_some_and(|fallback| Some(fallback) != place) {
-            compiler.fail(&definition.place, "two_fallbacks", "another role is marked fallback already".into());
+        if definition.fallback
+            && snapshot
+                .fallback
+                .is_some_and(|fallback| Some(fallback) != place)
+        {
+            compiler.fail(
+                &definition.place,
+                "two_fallbacks",
+                "another role is marked fallback already".into(),
+            );
         }
-        let administrator_changed = place.is_some_and(|place| snapshot.roles[place].administrator != role.administrator);
-        if administrator_changed && role.administrator && snapshot.profiles.values().any(|profile| {
-            profile.roles.iter().any(|(at, restricted)| Some(*at) == place && restricted.is_some())
-        }) {
-            compiler.fail(&definition.place, "conflict", format!("'{}' is restricted in a profile, which an administrator cannot be", definition.key));
+        let administrator_changed =
+            place.is_some_and(|place| snapshot.roles[place].administrator != role.administrator);
+        if administrator_changed
+            && role.administrator
+            && snapshot.profiles.values().any(|profile| {
+                profile
+                    .roles
+                    .iter()
+                    .any(|(at, restricted)| Some(*at) == place && restricted.is_some())
+            })
+        {
+            compiler.fail(
+                &definition.place,
+                "conflict",
+                format!(
+                    "'{}' is restricted in a profile, which an administrator cannot be",
+                    definition.key
+                ),
+            );
         }
         if !compiler.problems.is_empty() {
             return Err(compiler.problems);
@@ -151,7 +190,8 @@ impl Compiler<'_> {
             }
             None => {
                 next.roles.push(role);
-                Arc::make_mut(&mut next.role_places).insert(definition.key.clone(), next.roles.len() - 1);
+                Arc::make_mut(&mut next.role_places)
+                    .insert(definition.key.clone(), next.roles.len() - 1);
                 next.roles.len() - 1
             }
         };
@@ -167,7 +207,11 @@ impl Compiler<'_> {
     }
 
     fn fail(&mut self, place: &Place, code: &'static str, message: String) {
-        self.problems.push(Problem { place: place.clone(), code, message });
+        self.problems.push(Problem {
+            place: place.clone(),
+            code,
+            message,
+        });
     }
 
     fn declarations(&mut self, document: &Document) {
@@ -181,17 +225,29 @@ impl Compiler<'_> {
                 );
             }
             if !seen.insert(&action.name) {
-                self.fail(&action.place, "duplicate_key", format!("action '{}' is declared twice", action.name));
+                self.fail(
+                    &action.place,
+                    "duplicate_key",
+                    format!("action '{}' is declared twice", action.name),
+                );
             }
         }
         let mut seen = HashSet::new();
         for rule in &document.rules {
             if !seen.insert(&rule.name) {
-                self.fail(&rule.place, "duplicate_key", format!("rule '{}' is declared twice", rule.name));
+                self.fail(
+                    &rule.place,
+                    "duplicate_key",
+                    format!("rule '{}' is declared twice", rule.name),
+                );
             }
             let mut path = vec![rule.name.clone()];
             if let Some(cycle) = self.rule_cycle(&rule.rule, &mut path) {
-                self.fail(&rule.place, "cycle", format!("rule '{}' refers to itself: {cycle}", rule.name));
+                self.fail(
+                    &rule.place,
+                    "cycle",
+                    format!("rule '{}' refers to itself: {cycle}", rule.name),
+                );
             }
         }
     }
@@ -199,7 +255,9 @@ impl Compiler<'_> {
     // Follows named rules depth first; the answer is the way round, if there is one.
     fn rule_cycle(&self, rule: &Rule, path: &mut Vec<String>) -> Option<String> {
         match rule {
-            Rule::All(rules) | Rule::Any(rules) => rules.iter().find_map(|inner| self.rule_cycle(inner, path)),
+            Rule::All(rules) | Rule::Any(rules) => {
+                rules.iter().find_map(|inner| self.rule_cycle(inner, path))
+            }
             Rule::Not(inner) | Rule::Quantified { rule: inner, .. } => self.rule_cycle(inner, path),
             Rule::Named { name, .. } => {
                 if path.first() == Some(name) {
@@ -209,7 +267,10 @@ impl Compiler<'_> {
                     return None;
                 }
                 path.push(name.clone());
-                let found = self.rules.get(name).and_then(|next| self.rule_cycle(&next.rule, path));
+                let found = self
+                    .rules
+                    .get(name)
+                    .and_then(|next| self.rule_cycle(&next.rule, path));
                 path.pop();
                 found
             }
@@ -225,18 +286,29 @@ impl Compiler<'_> {
                 "the role 'admin' is built in and always an administrator; add 'administrator: true' or choose another name".into(),
             );
         }
-        let when = definition.when.as_ref().and_then(|rule| self.when(rule, &definition.place));
+        let when = definition
+            .when
+            .as_ref()
+            .and_then(|rule| self.when(rule, &definition.place));
         let mut parts = Parts::default();
         for (position, permission) in definition.permissions.iter().enumerate() {
             match u16::try_from(position) {
-                Ok(position) if position < u16::MAX => self.permission(permission, position, &mut parts),
+                Ok(position) if position < u16::MAX => {
+                    self.permission(permission, position, &mut parts)
+                }
                 _ => {
-                    self.fail(&permission.place, "too_many", "a role holds at most 65,534 permissions".into());
+                    self.fail(
+                        &permission.place,
+                        "too_many",
+                        "a role holds at most 65,534 permissions".into(),
+                    );
                     break;
                 }
             }
         }
-        parts.entries.sort_by_key(|entry| (entry.collection, entry.position));
+        parts
+            .entries
+            .sort_by_key(|entry| (entry.collection, entry.position));
         CompiledRole {
             key: Arc::from(definition.key.as_str()),
             administrator: definition.administrator,
@@ -262,14 +334,26 @@ impl Compiler<'_> {
 
     fn permission(&mut self, permission: &Permission, position: u16, parts: &mut Parts) {
         let place = &permission.place;
-        let Some((record, special)) = self.covered_actions(permission) else { return };
-        let Some((targets, except)) = self.targets(permission, record != 0) else { return };
+        let Some((record, special)) = self.covered_actions(permission) else {
+            return;
+        };
+        let Some((targets, except)) = self.targets(permission, record != 0) else {
+            return;
+        };
         if record == 0 && (permission.rows.is_some() && targets.is_empty()) {
-            self.fail(place, "conflict", "'rows' needs 'on': say which collection the rule is about".into());
+            self.fail(
+                place,
+                "conflict",
+                "'rows' needs 'on': say which collection the rule is about".into(),
+            );
             return;
         }
         if record == 0 && permission.fields.is_some() {
-            self.fail(place, "conflict", "'fields' works for actions on records only".into());
+            self.fail(
+                place,
+                "conflict",
+                "'fields' works for actions on records only".into(),
+            );
             return;
         }
         let writes = (3..7).fold(0u16, |bits, place| bits | 1 << place);
@@ -288,8 +372,14 @@ impl Compiler<'_> {
                 return;
             }
         }
-        if permission.effect == Effect::Deny && (!permission.presets.is_empty() || !permission.defaults.is_empty()) {
-            self.fail(place, "conflict", "a deny has no presets or defaults; put them on the allow".into());
+        if permission.effect == Effect::Deny
+            && (!permission.presets.is_empty() || !permission.defaults.is_empty())
+        {
+            self.fail(
+                place,
+                "conflict",
+                "a deny has no presets or defaults; put them on the allow".into(),
+            );
             return;
         }
         let when = match &permission.when {
@@ -305,19 +395,39 @@ impl Compiler<'_> {
             || permission.check.is_some()
             || !permission.presets.is_empty()
             || !permission.defaults.is_empty();
-        let general = Body { when, via: permission.via.clone(), ..Body::plain(permission.effect) };
+        let general = Body {
+            when,
+            via: permission.via.clone(),
+            ..Body::plain(permission.effect)
+        };
         for target in &targets {
             match target {
                 SpecialTarget::Collection(id) => {
                     let collection = Arc::clone(self.catalog.get(*id));
                     if !except.contains(id) {
-                        self.on_collection(permission, &general, &collection, record, &special, position, parts);
+                        self.on_collection(
+                            permission,
+                            &general,
+                            &collection,
+                            record,
+                            &special,
+                            position,
+                            parts,
+                        );
                     }
                 }
                 wild if per_collection => {
                     for collection in self.wild_collections(wild) {
                         if !except.contains(&collection.id) {
-                            self.on_collection(permission, &general, &collection, record, &special, position, parts);
+                            self.on_collection(
+                                permission,
+                                &general,
+                                &collection,
+                                record,
+                                &special,
+                                position,
+                                parts,
+                            );
                         }
                     }
                 }
@@ -329,11 +439,23 @@ impl Compiler<'_> {
                             SpecialTarget::Namespace(name) => Some(name.clone()),
                             _ => None,
                         };
-                        parts.wild.push(WildEntry { namespace, except: except.clone(), body, actions: record, position });
+                        parts.wild.push(WildEntry {
+                            namespace,
+                            except: except.clone(),
+                            body,
+                            actions: record,
+                            position,
+                        });
                     }
                     for action in &special {
                         let except = except.clone();
-                        parts.special.push(SpecialEntry { action: *action, on: wild.clone(), except, body, position });
+                        parts.special.push(SpecialEntry {
+                            action: *action,
+                            on: wild.clone(),
+                            except,
+                            body,
+                            position,
+                        });
                     }
                 }
             }
@@ -352,7 +474,10 @@ impl Compiler<'_> {
             .collect()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one permission, one collection: all of it is needed")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one permission, one collection: all of it is needed"
+    )]
     fn on_collection(
         &mut self,
         permission: &Permission,
@@ -363,26 +488,58 @@ impl Compiler<'_> {
         position: u16,
         parts: &mut Parts,
     ) {
-        let Some(body) = self.body(permission, general, collection) else { return };
+        let Some(body) = self.body(permission, general, collection) else {
+            return;
+        };
         // An allow of no fields is no allow.
-        if body.effect == Effect::Allow && matches!(&body.fields, FieldSet::Only(fields) if fields.is_empty()) {
+        if body.effect == Effect::Allow
+            && matches!(&body.fields, FieldSet::Only(fields) if fields.is_empty())
+        {
             return;
         }
         let body = parts.body(&mut self.interned, body);
         if record != 0 {
-            parts.entries.push(Entry { collection: collection.id, body, actions: record, position });
+            parts.entries.push(Entry {
+                collection: collection.id,
+                body,
+                actions: record,
+                position,
+            });
         }
         for action in special {
             let on = SpecialTarget::Collection(collection.id);
-            parts.special.push(SpecialEntry { action: *action, on, except: Box::new([]), body, position });
+            parts.special.push(SpecialEntry {
+                action: *action,
+                on,
+                except: Box::new([]),
+                body,
+                position,
+            });
         }
     }
 
-    fn body(&mut self, permission: &Permission, general: &Body, collection: &Collection) -> Option<Body> {
+    fn body(
+        &mut self,
+        permission: &Permission,
+        general: &Body,
+        collection: &Collection,
+    ) -> Option<Body> {
         let mut body = general.clone();
         let before = self.problems.len();
-        body.rows = self.rule(permission, "rows", permission.rows.as_ref(), Purpose::Rows, collection);
-        body.check = self.rule(permission, "check", permission.check.as_ref(), Purpose::Check, collection);
+        body.rows = self.rule(
+            permission,
+            "rows",
+            permission.rows.as_ref(),
+            Purpose::Rows,
+            collection,
+        );
+        body.check = self.rule(
+            permission,
+            "check",
+            permission.check.as_ref(),
+            Purpose::Check,
+            collection,
+        );
         if let Some(names) = &permission.fields
             && !names.iter().any(|name| name == "*")
         {
@@ -451,9 +608,13 @@ impl Compiler<'_> {
     ) -> Vec<(FieldId, Slot)> {
         let mut resolved = vec![];
         for (name, value) in values {
-            let Some(field) = self.field(permission, key, name, collection) else { continue };
+            let Some(field) = self.field(permission, key, name, collection) else {
+                continue;
+            };
             let declared = collection.field(field);
-            let by_number = declared.relation.is_some_and(|to| to.by != self.catalog.get(to.target).key);
+            let by_number = declared
+                .relation
+                .is_some_and(|to| to.by != self.catalog.get(to.target).key);
             let slot = match value {
                 FieldValue::Json(json) => portreeve_model::Value::from_json(declared.ty, json)
                     .map(Slot::Literal)
@@ -467,7 +628,11 @@ impl Compiler<'_> {
             };
             match slot {
                 Ok(slot) => resolved.push((field, slot)),
-                Err(error) => self.fail(&permission.place, "wrong_type", format!("{key}: {name}: {error}")),
+                Err(error) => self.fail(
+                    &permission.place,
+                    "wrong_type",
+                    format!("{key}: {name}: {error}"),
+                ),
             }
         }
         resolved
@@ -486,7 +651,9 @@ impl Compiler<'_> {
                     format!("'{pattern}' is reserved for a later version")
                 } else {
                     let hint = suggestion(pattern, self.actions.patterns());
-                    format!("there is no action '{pattern}'{hint}; declare your own under 'actions:'")
+                    format!(
+                        "there is no action '{pattern}'{hint}; declare your own under 'actions:'"
+                    )
                 };
                 self.fail(&permission.place, "unknown_action", message);
                 return None;
@@ -498,16 +665,38 @@ impl Compiler<'_> {
                 covered.retain(|action| !pattern_covers(pattern, self.actions.name(*action)));
             }
         }
-        let record = covered.iter().filter(|action| action.is_record()).fold(0, |bits, action| bits | action.bit());
-        Some((record, covered.into_iter().filter(|action| !action.is_record()).collect()))
+        let record = covered
+            .iter()
+            .filter(|action| action.is_record())
+            .fold(0, |bits, action| bits | action.bit());
+        Some((
+            record,
+            covered
+                .into_iter()
+                .filter(|action| !action.is_record())
+                .collect(),
+        ))
     }
 
     // What `on` and `except` name; None where something is wrong.
-    fn targets(&mut self, permission: &Permission, needs: bool) -> Option<(Vec<SpecialTarget>, BTreeSet<CollectionId>)> {
+    fn targets(
+        &mut self,
+        permission: &Permission,
+        needs: bool,
+    ) -> Option<(Vec<SpecialTarget>, BTreeSet<CollectionId>)> {
         let place = &permission.place;
         if permission.on.is_empty() {
-            if needs && permission.actions.iter().any(|action| action.starts_with("data")) {
-                self.fail(place, "missing_key", "'on' is missing: name the collections, or \"*\" for all".into());
+            if needs
+                && permission
+                    .actions
+                    .iter()
+                    .any(|action| action.starts_with("data"))
+            {
+                self.fail(
+                    place,
+                    "missing_key",
+                    "'on' is missing: name the collections, or \"*\" for all".into(),
+                );
                 return None;
             }
             return Some((vec![SpecialTarget::Anything], self.excepted(permission)?));
@@ -519,7 +708,9 @@ impl Compiler<'_> {
             } else if let Some(namespace) = name.strip_suffix("/*") {
                 targets.push(SpecialTarget::Namespace(namespace.into()));
             } else {
-                targets.push(SpecialTarget::Collection(self.collection(place, "on", name)?));
+                targets.push(SpecialTarget::Collection(
+                    self.collection(place, "on", name)?,
+                ));
             }
         }
         Some((targets, self.excepted(permission)?))
@@ -549,9 +740,17 @@ impl Compiler<'_> {
         if let Some(collection) = self.catalog.find_text(name) {
             return Some(collection.id);
         }
-        let names: Vec<String> = self.catalog.iter().map(|collection| collection.name.to_string()).collect();
+        let names: Vec<String> = self
+            .catalog
+            .iter()
+            .map(|collection| collection.name.to_string())
+            .collect();
         let hint = suggestion(name, names.iter().map(String::as_str));
-        self.fail(place, "unknown_collection", format!("{key}: there is no collection '{name}'{hint}"));
+        self.fail(
+            place,
+            "unknown_collection",
+            format!("{key}: there is no collection '{name}'{hint}"),
+        );
         None
     }
 
@@ -561,8 +760,10 @@ impl Compiler<'_> {
         roles: &[Arc<CompiledRole>],
         places: &HashMap<String, usize>,
     ) -> HashMap<String, CompiledProfile> {
-        let by_key: HashMap<&str, &ProfileDefinition> =
-            definitions.iter().map(|profile| (profile.key.as_str(), profile)).collect();
+        let by_key: HashMap<&str, &ProfileDefinition> = definitions
+            .iter()
+            .map(|profile| (profile.key.as_str(), profile))
+            .collect();
         let mut compiled = HashMap::new();
         for definition in definitions {
             let mut chain = vec![definition];
@@ -571,21 +772,32 @@ impl Compiler<'_> {
             while let Some(parent) = &here.parent {
                 let Some(next) = by_key.get(parent.as_str()) else {
                     let hint = suggestion(parent, by_key.keys().copied());
-                    self.fail(&here.place, "unknown_profile", format!("there is no profile '{parent}'{hint}"));
+                    self.fail(
+                        &here.place,
+                        "unknown_profile",
+                        format!("there is no profile '{parent}'{hint}"),
+                    );
                     break;
                 };
                 if !seen.insert(next.key.as_str()) {
                     self.fail(
                         &definition.place,
                         "cycle",
-                        format!("profile '{}' is its own ancestor through '{}'", definition.key, here.key),
+                        format!(
+                            "profile '{}' is its own ancestor through '{}'",
+                            definition.key, here.key
+                        ),
                     );
                     break;
                 }
                 chain.push(next);
                 here = next;
             }
-            let mut profile = CompiledProfile { roles: vec![], rate_limit: definition.rate_limit, addresses: vec![] };
+            let mut profile = CompiledProfile {
+                roles: vec![],
+                rate_limit: definition.rate_limit,
+                addresses: vec![],
+            };
             if !definition.addresses.is_empty() {
                 profile.addresses.push(definition.addresses.clone().into());
             }
@@ -599,11 +811,19 @@ impl Compiler<'_> {
             for role in &definition.assignable_by {
                 if !places.contains_key(role) {
                     let hint = suggestion(role, places.keys().map(String::as_str));
-                    self.fail(&definition.place, "unknown_role", format!("assignable_by: there is no role '{role}'{hint}"));
+                    self.fail(
+                        &definition.place,
+                        "unknown_role",
+                        format!("assignable_by: there is no role '{role}'{hint}"),
+                    );
                 }
             }
             if compiled.insert(definition.key.clone(), profile).is_some() {
-                self.fail(&definition.place, "duplicate_key", format!("profile '{}' is declared twice", definition.key));
+                self.fail(
+                    &definition.place,
+                    "duplicate_key",
+                    format!("profile '{}' is declared twice", definition.key),
+                );
             }
         }
         compiled
@@ -621,11 +841,16 @@ impl Compiler<'_> {
             self.fail(
                 &profile.place,
                 "unknown_role",
-                format!("profile '{}' names role '{}', which does not exist{hint}", profile.key, member.role),
+                format!(
+                    "profile '{}' names role '{}', which does not exist{hint}",
+                    profile.key, member.role
+                ),
             );
             return None;
         };
-        let Some(names) = &member.restricted_to else { return Some((place, None)) };
+        let Some(names) = &member.restricted_to else {
+            return Some((place, None));
+        };
         if roles[place].administrator {
             self.fail(
                 &profile.place,
@@ -645,11 +870,17 @@ impl Compiler<'_> {
 
     fn note_attributes(&mut self, rule: &Rule) {
         match rule {
-            Rule::All(rules) | Rule::Any(rules) => rules.iter().for_each(|inner| self.note_attributes(inner)),
+            Rule::All(rules) | Rule::Any(rules) => {
+                rules.iter().for_each(|inner| self.note_attributes(inner))
+            }
             Rule::Not(inner) | Rule::Quantified { rule: inner, .. } => self.note_attributes(inner),
-            Rule::Compare { left, right, .. } => [left, right].into_iter().for_each(|o| self.note_operand(o)),
+            Rule::Compare { left, right, .. } => {
+                [left, right].into_iter().for_each(|o| self.note_operand(o))
+            }
             Rule::Between { operand, low, high } => {
-                [operand, low, high].into_iter().for_each(|o| self.note_operand(o));
+                [operand, low, high]
+                    .into_iter()
+                    .for_each(|o| self.note_operand(o));
             }
             Rule::In { operand, list } => {
                 self.note_operand(operand);
@@ -659,7 +890,11 @@ impl Compiler<'_> {
                 }
             }
             Rule::IsNull(operand) | Rule::Matches { operand, .. } => self.note_operand(operand),
-            Rule::Text { operand, needle, .. } => [operand, needle].into_iter().for_each(|o| self.note_operand(o)),
+            Rule::Text {
+                operand, needle, ..
+            } => [operand, needle]
+                .into_iter()
+                .for_each(|o| self.note_operand(o)),
             Rule::Named { name, arguments } => {
                 arguments.iter().for_each(|o| self.note_operand(o));
                 // Cycles were refused before any role is compiled.
@@ -697,10 +932,17 @@ struct Parts {
 }
 
 impl Parts {
-    #[expect(clippy::mutable_key_type, reason = "a regular expression's inner cache is no part of its identity")]
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "a regular expression's inner cache is no part of its identity"
+    )]
     fn body(&mut self, interned: &mut HashSet<Arc<Body>>, body: Body) -> u32 {
         if body.is_plain() {
-            return if body.effect == Effect::Allow { PLAIN_ALLOW } else { PLAIN_DENY };
+            return if body.effect == Effect::Allow {
+                PLAIN_ALLOW
+            } else {
+                PLAIN_DENY
+            };
         }
         let shared = match interned.get(&body) {
             Some(shared) => Arc::clone(shared),
@@ -710,7 +952,11 @@ impl Parts {
                 shared
             }
         };
-        match self.bodies.iter().position(|known| Arc::ptr_eq(known, &shared)) {
+        match self
+            .bodies
+            .iter()
+            .position(|known| Arc::ptr_eq(known, &shared))
+        {
             Some(place) => place as u32,
             None => {
                 self.bodies.push(shared);
@@ -721,5 +967,8 @@ impl Parts {
 }
 
 fn own_account() -> Permission {
-    Permission { actions: vec!["account".into()], ..Permission::default() }
+    Permission {
+        actions: vec!["account".into()],
+        ..Permission::default()
+    }
 }

@@ -40,7 +40,10 @@ impl Context {
         match slot {
             Slot::Literal(value) => value.clone(),
             Slot::User(name) => self.attribute(name),
-            Slot::Now(offset) => self.now.checked_add(*offset).map_or(Value::Null, Value::Integer),
+            Slot::Now(offset) => self
+                .now
+                .checked_add(*offset)
+                .map_or(Value::Null, Value::Integer),
             Slot::Request(name) => {
                 let request = &self.request;
                 let text = match &**name {
@@ -54,7 +57,9 @@ impl Context {
             Slot::Claims(path) => {
                 let claim = self.claim(path);
                 // A claim that does not fit the wanted type is missing, so that a comparison with it is unknown.
-                claim.and_then(|json| Value::from_json(ty, json).ok()).unwrap_or(Value::Null)
+                claim
+                    .and_then(|json| Value::from_json(ty, json).ok())
+                    .unwrap_or(Value::Null)
             }
             Slot::Caller(_) | Slot::Old(_) | Slot::UserRoles => Value::Null,
         }
@@ -63,10 +68,22 @@ impl Context {
     /// The values of a list slot, typed; `None` where it is missing.
     pub fn list(&self, slot: &Slot, ty: FieldType) -> Option<Vec<Value>> {
         match slot {
-            Slot::UserRoles => Some(self.roles.iter().map(|role| Value::Text(role.to_string())).collect()),
+            Slot::UserRoles => Some(
+                self.roles
+                    .iter()
+                    .map(|role| Value::Text(role.to_string()))
+                    .collect(),
+            ),
             Slot::Claims(path) => {
-                let serde_json::Value::Array(items) = self.claim(path)? else { return None };
-                Some(items.iter().map(|item| Value::from_json(ty, item).unwrap_or(Value::Null)).collect())
+                let serde_json::Value::Array(items) = self.claim(path)? else {
+                    return None;
+                };
+                Some(
+                    items
+                        .iter()
+                        .map(|item| Value::from_json(ty, item).unwrap_or(Value::Null))
+                        .collect(),
+                )
             }
             _ => None,
         }
@@ -74,11 +91,17 @@ impl Context {
 
     /// A column of the caller's account.
     pub fn attribute(&self, name: &str) -> Value {
-        self.user.as_ref().and_then(|user| user.get(name)).cloned().unwrap_or(Value::Null)
+        self.user
+            .as_ref()
+            .and_then(|user| user.get(name))
+            .cloned()
+            .unwrap_or(Value::Null)
     }
 
     fn claim(&self, path: &[String]) -> Option<&serde_json::Value> {
         let (first, rest) = path.split_first()?;
-        rest.iter().try_fold(self.claims.get(first)?, |json, name| json.as_object()?.get(name))
+        rest.iter().try_fold(self.claims.get(first)?, |json, name| {
+            json.as_object()?.get(name)
+        })
     }
 }

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use portreeve_model::{
-    CollectionId, Condition, FieldId, FieldType, PathTerm, Quantifier, Relation, Slot, Start, Term, TextOp, Value, Via,
+    CollectionId, Condition, FieldId, FieldType, PathTerm, Quantifier, Relation, Slot, Start, Term,
+    TextOp, Value, Via,
 };
 
 use crate::Context;
@@ -42,7 +43,12 @@ pub struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// A record that is only read.
     pub fn read(record: &'a Record) -> Self {
-        Self { record, old: None, sent: &[], caller: &[] }
+        Self {
+            record,
+            old: None,
+            sent: &[],
+            caller: &[],
+        }
     }
 }
 
@@ -50,8 +56,18 @@ impl<'a> Subject<'a> {
 pub type Truth = Option<bool>;
 
 /// Evaluates `condition`.
-pub fn eval(condition: &Condition, subject: Subject<'_>, context: &Context, facts: &dyn Facts) -> Truth {
-    Evaluation { subject, context, facts }.condition(condition, subject.record)
+pub fn eval(
+    condition: &Condition,
+    subject: Subject<'_>,
+    context: &Context,
+    facts: &dyn Facts,
+) -> Truth {
+    Evaluation {
+        subject,
+        context,
+        facts,
+    }
+    .condition(condition, subject.record)
 }
 
 /// Evaluates a condition that reads no record, as `when` does.
@@ -85,7 +101,11 @@ impl Evaluation<'_> {
             }
             Condition::In { term, items } => {
                 let value = self.term(term, record);
-                any_of(items.iter().map(|item| equal(&value, &self.term(item, record))))
+                any_of(
+                    items
+                        .iter()
+                        .map(|item| equal(&value, &self.term(item, record))),
+                )
             }
             Condition::InVariable { term, list } => {
                 let value = self.term(term, record);
@@ -93,11 +113,20 @@ impl Evaluation<'_> {
                 any_of(list.iter().map(|item| equal(&value, item)))
             }
             Condition::IsNull(term) => Some(self.term(term, record).is_null()),
-            Condition::Text { term, op, ignore_case, needle } => {
+            Condition::Text {
+                term,
+                op,
+                ignore_case,
+                needle,
+            } => {
                 let (value, needle) = (self.term(term, record), self.term(needle, record));
                 let (value, needle) = (value.as_text()?, needle.as_text()?);
                 Some(if *ignore_case {
-                    search(&value.to_ascii_lowercase(), *op, &needle.to_ascii_lowercase())
+                    search(
+                        &value.to_ascii_lowercase(),
+                        *op,
+                        &needle.to_ascii_lowercase(),
+                    )
                 } else {
                     search(value, *op, needle)
                 })
@@ -106,15 +135,25 @@ impl Evaluation<'_> {
                 let value = self.term(term, record);
                 Some(pattern.0.is_match(value.as_text()?))
             }
-            Condition::Quantified { quantifier, relation, condition } => {
+            Condition::Quantified {
+                quantifier,
+                relation,
+                condition,
+            } => {
                 let related = self.related(relation, record);
                 let some = match quantifier {
                     Quantifier::Every => {
-                        return all_of(related.iter().map(|other| self.condition(condition, other)));
+                        return all_of(
+                            related.iter().map(|other| self.condition(condition, other)),
+                        );
                     }
                     _ => any_of(related.iter().map(|other| self.condition(condition, other))),
                 };
-                if *quantifier == Quantifier::None { some.map(|truth| !truth) } else { some }
+                if *quantifier == Quantifier::None {
+                    some.map(|truth| !truth)
+                } else {
+                    some
+                }
             }
             Condition::Sent(field) => Some(self.subject.sent.contains(field)),
         }
@@ -127,10 +166,17 @@ impl Evaluation<'_> {
     fn term(&self, term: &Term, record: &Record) -> Value {
         match term {
             Term::Slot(Slot::Old(field), _) => self.old(*field),
-            Term::Slot(Slot::Caller(index), _) => self.subject.caller.get(*index).cloned().unwrap_or(Value::Null),
+            Term::Slot(Slot::Caller(index), _) => self
+                .subject
+                .caller
+                .get(*index)
+                .cloned()
+                .unwrap_or(Value::Null),
             Term::Slot(slot, ty) => self.context.slot(slot, *ty),
             Term::Path(path) => self.path(path, record),
-            Term::Count(relation) => Value::Integer(i64::try_from(self.related(relation, record).len()).unwrap_or(i64::MAX)),
+            Term::Count(relation) => Value::Integer(
+                i64::try_from(self.related(relation, record).len()).unwrap_or(i64::MAX),
+            ),
             Term::Part(part, inner) => match self.term(inner, record) {
                 Value::Integer(micros) => Value::Integer(part.of(micros)),
                 _ => Value::Null,
@@ -139,12 +185,16 @@ impl Evaluation<'_> {
     }
 
     fn old(&self, field: FieldId) -> Value {
-        self.subject.old.map_or(Value::Null, |old| old.get(field).clone())
+        self.subject
+            .old
+            .map_or(Value::Null, |old| old.get(field).clone())
     }
 
     fn path(&self, path: &PathTerm, record: &Record) -> Value {
         let mut value = match &path.start {
-            Start::Field(field) if self.is_true(path.guard.as_ref(), record) => record.get(*field).clone(),
+            Start::Field(field) if self.is_true(path.guard.as_ref(), record) => {
+                record.get(*field).clone()
+            }
             Start::Field(_) => Value::Null,
             Start::Old(field) => self.old(*field),
             Start::User(name) => self.context.attribute(name),
@@ -155,7 +205,9 @@ impl Evaluation<'_> {
             }
             let found = self.facts.find(hop.target, hop.by, &value);
             value = match found.first() {
-                Some(target) if self.is_true(hop.guard.as_ref(), target) => target.get(hop.field).clone(),
+                Some(target) if self.is_true(hop.guard.as_ref(), target) => {
+                    target.get(hop.field).clone()
+                }
                 _ => Value::Null,
             };
         }
@@ -169,7 +221,11 @@ impl Evaluation<'_> {
         }
         let mut found = match relation.via {
             Via::Field(fk) => self.facts.find(relation.target, fk, &from),
-            Via::Through { junction, near, far } => {
+            Via::Through {
+                junction,
+                near,
+                far,
+            } => {
                 let mut found = vec![];
                 for between in self.facts.find(junction, near, &from) {
                     let far = between.get(far);
@@ -235,4 +291,19 @@ fn search(text: &str, op: TextOp, needle: &str) -> bool {
 /// Whether values of this type may stand on both sides of `=`.
 pub fn is_comparable(ty: FieldType) -> bool {
     ty != FieldType::Json
+}
+
+/// The value of a term: for those who show what a comparison saw.
+pub fn term_value(
+    term: &Term,
+    subject: Subject<'_>,
+    context: &Context,
+    facts: &dyn Facts,
+) -> Value {
+    Evaluation {
+        subject,
+        context,
+        facts,
+    }
+    .term(term, subject.record)
 }

@@ -120,10 +120,15 @@ impl Probes {
         match condition {
             Condition::Constant(true) => Probe::Always,
             Condition::Constant(false) => Probe::Never,
-            condition => Probe::At(self.0.iter().position(|known| *known == condition).unwrap_or_else(|| {
-                self.0.push(condition);
-                self.0.len() - 1
-            })),
+            condition => Probe::At(
+                self.0
+                    .iter()
+                    .position(|known| *known == condition)
+                    .unwrap_or_else(|| {
+                        self.0.push(condition);
+                        self.0.len() - 1
+                    }),
+            ),
         }
     }
 
@@ -171,11 +176,14 @@ impl WriteTemplate {
         }
         for field in &sent {
             let readable = *read.field(&collection, *field) != Access::Never;
-            let writable = write
-                .layers()
+            let writable = write.layers().iter().all(|layer| {
+                usable(layer)
+                    .iter()
+                    .any(|grant| grant.body.fields.contains(*field))
+            });
+            let preset = usable(&write.layers()[0])
                 .iter()
-                .all(|layer| usable(layer).iter().any(|grant| grant.body.fields.contains(*field)));
-            let preset = usable(&write.layers()[0]).iter().any(|grant| sets(&grant.body.presets, *field));
+                .any(|grant| sets(&grant.body.presets, *field));
             if !readable && !writable && !preset {
                 return Err(WriteRefusal::UnknownField(*field));
             }
@@ -184,7 +192,12 @@ impl WriteTemplate {
         let mut layers = vec![];
         let mut denies = vec![];
         for layer in write.layers() {
-            layers.push(usable(layer).iter().map(|grant| allow_probe(kind, grant, &mut old, &mut new)).collect());
+            layers.push(
+                usable(layer)
+                    .iter()
+                    .map(|grant| allow_probe(kind, grant, &mut old, &mut new))
+                    .collect(),
+            );
             for grant in layer.effective_denies() {
                 let rows_old_false = match kind {
                     WriteKind::Create => Probe::Always,
@@ -194,20 +207,35 @@ impl WriteTemplate {
                     fields: grant.body.fields.clone(),
                     rows_old_false,
                     rows_new_false: new.is_false(rows_of(&grant.body)),
-                    check_false: grant.body.check.as_ref().map(|check| new.is_false((**check).clone())),
+                    check_false: grant
+                        .body
+                        .check
+                        .as_ref()
+                        .map(|check| new.is_false((**check).clone())),
                 });
             }
         }
         let candidates = candidates(&usable(&write.layers()[0]), collection.fields.len());
         let read_reach_old = old.access(read.reach());
-        let read_fields_old = collection.field_ids().map(|field| old.access(read.field(&collection, field))).collect();
+        let read_fields_old = collection
+            .field_ids()
+            .map(|field| old.access(read.field(&collection, field)))
+            .collect();
         let read_reach_new = new.access(read.reach());
-        let read_fields_new = collection.field_ids().map(|field| new.access(read.field(&collection, field))).collect();
+        let read_fields_new = collection
+            .field_ids()
+            .map(|field| new.access(read.field(&collection, field)))
+            .collect();
         let links = sent
             .iter()
             .filter_map(|field| {
                 let to = collection.field(*field).relation?;
-                Some(Link { field: *field, target: to.target, by: to.by, reach: reach(to.target) })
+                Some(Link {
+                    field: *field,
+                    target: to.target,
+                    by: to.by,
+                    reach: reach(to.target),
+                })
             })
             .collect();
         Ok(Self {
@@ -264,7 +292,11 @@ impl WriteTemplate {
     }
 
     /// Begins a create.
-    pub fn create<'t>(&'t self, values: &'t [(FieldId, Value)], context: &'t Context) -> WriteSession<'t> {
+    pub fn create<'t>(
+        &'t self,
+        values: &'t [(FieldId, Value)],
+        context: &'t Context,
+    ) -> WriteSession<'t> {
         WriteSession::new(self, values, context, None, vec![])
     }
 
@@ -278,9 +310,16 @@ impl WriteTemplate {
     ) -> Result<WriteSession<'t>, WriteDenial> {
         let read = self.read_reach_old.holds(&truths);
         let untouched = |deny: &&DenyProbe| deny.fields.is_all() && deny.check_false.is_none();
-        let denied = self.denies.iter().filter(untouched).any(|deny| !deny.rows_old_false.holds(&truths));
+        let denied = self
+            .denies
+            .iter()
+            .filter(untouched)
+            .any(|deny| !deny.rows_old_false.holds(&truths));
         let write = !denied
-            && self.layers.iter().all(|layer| layer.iter().any(|allow| allow.rows_old.holds(&truths)));
+            && self
+                .layers
+                .iter()
+                .all(|layer| layer.iter().any(|allow| allow.rows_old.holds(&truths)));
         match (read, write) {
             (_, true) => Ok(WriteSession::new(self, values, context, Some(old), truths)),
             (true, false) => Err(WriteDenial::Forbidden),
@@ -291,7 +330,11 @@ impl WriteTemplate {
 
 // The allows of a layer that nothing denies outright.
 fn usable(layer: &Layer) -> Vec<&Grant> {
-    if layer.allows_something() { layer.effective_allows() } else { vec![] }
+    if layer.allows_something() {
+        layer.effective_allows()
+    } else {
+        vec![]
+    }
 }
 
 fn sets(values: &[(FieldId, Slot)], field: FieldId) -> bool {
@@ -308,13 +351,19 @@ fn allow_probe(kind: WriteKind, grant: &Grant, old: &mut Probes, new: &mut Probe
         }
         WriteKind::Update => (old.add(rows.clone()), new.add(check.unwrap_or(rows))),
     };
-    AllowProbe { fields: grant.body.fields.clone(), rows_old, after }
+    AllowProbe {
+        fields: grant.body.fields.clone(),
+        rows_old,
+        after,
+    }
 }
 
 // Who may lend presets and defaults, in the order they are tried. Where nobody lends anything, every attempt would
 // write the same, and "all together" alone decides.
 fn candidates(allows: &[&Grant], fields: usize) -> Vec<Candidate> {
-    let lending = allows.iter().any(|grant| !grant.body.presets.is_empty() || !grant.body.defaults.is_empty());
+    let lending = allows
+        .iter()
+        .any(|grant| !grant.body.presets.is_empty() || !grant.body.defaults.is_empty());
     let mut candidates = vec![];
     if lending {
         for (place, grant) in allows.iter().enumerate() {
@@ -325,10 +374,16 @@ fn candidates(allows: &[&Grant], fields: usize) -> Vec<Candidate> {
             });
         }
     }
-    let mut together = Candidate { lender: None, presets: vec![], defaults: vec![] };
+    let mut together = Candidate {
+        lender: None,
+        presets: vec![],
+        defaults: vec![],
+    };
     for field in (0..fields).map(FieldId::at) {
         let first = |values: fn(&Grant) -> &Vec<(FieldId, Slot)>| {
-            allows.iter().find_map(|grant| values(grant).iter().find(|(set, _)| *set == field).cloned())
+            allows
+                .iter()
+                .find_map(|grant| values(grant).iter().find(|(set, _)| *set == field).cloned())
         };
         if let Some(preset) = first(|grant| &grant.body.presets) {
             together.presets.push(preset);
@@ -374,7 +429,9 @@ impl<'t> WriteSession<'t> {
         let overrules = |candidate: &Candidate| {
             candidate.presets.iter().any(|(field, slot)| {
                 let ty = template.collection.field(*field).ty;
-                values.iter().any(|(sent, value)| sent == field && *value != context.slot(slot, ty))
+                values
+                    .iter()
+                    .any(|(sent, value)| sent == field && *value != context.slot(slot, ty))
             })
         };
         let last = template.candidates.len() - 1;
@@ -382,15 +439,27 @@ impl<'t> WriteSession<'t> {
         // First those that leave what was sent as it is; a stable sort keeps the document's order.
         order.sort_by_key(|place| overrules(&template.candidates[*place]));
         order.push(last);
-        Self { template, values, context, old_truths, exempt, order: order.into_iter(), current: last }
+        Self {
+            template,
+            values,
+            context,
+            old_truths,
+            exempt,
+            order: order.into_iter(),
+            current: last,
+        }
     }
 
     /// The relations sent that are changed, and so must be in reach.
     pub fn links(&self) -> impl Iterator<Item = (&'t Link, &'t Value)> + '_ {
-        self.template.links.iter().filter(|link| !self.exempt.contains(&link.field)).filter_map(|link| {
-            let (_, value) = self.values.iter().find(|(field, _)| *field == link.field)?;
-            (!value.is_null()).then_some((link, value))
-        })
+        self.template
+            .links
+            .iter()
+            .filter(|link| !self.exempt.contains(&link.field))
+            .filter_map(|link| {
+                let (_, value) = self.values.iter().find(|(field, _)| *field == link.field)?;
+                (!value.is_null()).then_some((link, value))
+            })
     }
 
     /// What to write next: `None` when every attempt has been judged, and the write is forbidden.
@@ -398,14 +467,27 @@ impl<'t> WriteSession<'t> {
         loop {
             self.current = self.order.next()?;
             let candidate = &self.template.candidates[self.current];
-            if candidate.lender.is_some_and(|lender| !self.could_carry(candidate, lender)) {
+            if candidate
+                .lender
+                .is_some_and(|lender| !self.could_carry(candidate, lender))
+            {
                 continue;
             }
             let slot = |(field, slot): &(FieldId, Slot)| {
-                (*field, self.context.slot(slot, self.template.collection.field(*field).ty))
+                (
+                    *field,
+                    self.context
+                        .slot(slot, self.template.collection.field(*field).ty),
+                )
             };
-            let mut assignments: Vec<(FieldId, Value)> = candidate.presets.iter().map(slot).collect();
-            assignments.extend(self.values.iter().filter(|(field, _)| !sets(&candidate.presets, *field)).cloned());
+            let mut assignments: Vec<(FieldId, Value)> =
+                candidate.presets.iter().map(slot).collect();
+            assignments.extend(
+                self.values
+                    .iter()
+                    .filter(|(field, _)| !sets(&candidate.presets, *field))
+                    .cloned(),
+            );
             for default in &candidate.defaults {
                 if !assignments.iter().any(|(field, _)| *field == default.0) {
                     assignments.push(slot(default));
@@ -418,21 +500,30 @@ impl<'t> WriteSession<'t> {
     // Whether the fields alone rule it out, before anything is written.
     fn could_carry(&self, candidate: &Candidate, lender: usize) -> bool {
         let allow = &self.template.layers[0][lender];
-        self.needed(candidate).all(|field| allow.fields.contains(field)) && allow.rows_old.holds(&self.old_truths)
+        self.needed(candidate)
+            .all(|field| allow.fields.contains(field))
+            && allow.rows_old.holds(&self.old_truths)
     }
 
     fn named<'s>(&'s self, candidate: &'s Candidate) -> impl Iterator<Item = FieldId> + 's {
-        self.template.sent.iter().copied().filter(|field| !sets(&candidate.presets, *field))
+        self.template
+            .sent
+            .iter()
+            .copied()
+            .filter(|field| !sets(&candidate.presets, *field))
     }
 
     fn needed<'s>(&'s self, candidate: &'s Candidate) -> impl Iterator<Item = FieldId> + 's {
-        self.named(candidate).filter(|field| !self.exempt.contains(field))
+        self.named(candidate)
+            .filter(|field| !self.exempt.contains(field))
     }
 
     /// Judges the attempt that was just written by the truth of [`WriteTemplate::probes_new`].
     pub fn judge(&self, truths: &[bool]) -> Judgement {
         let candidate = &self.template.candidates[self.current];
-        let holds = |allow: &AllowProbe| allow.rows_old.holds(&self.old_truths) && allow.after.holds(truths);
+        let holds = |allow: &AllowProbe| {
+            allow.rows_old.holds(&self.old_truths) && allow.after.holds(truths)
+        };
         for (place, layer) in self.template.layers.iter().enumerate() {
             let carried = match candidate.lender {
                 Some(lender) if place == 0 => holds(&layer[lender]),
@@ -441,7 +532,11 @@ impl<'t> WriteSession<'t> {
                     if needed.peek().is_none() {
                         layer.iter().any(holds)
                     } else {
-                        needed.all(|field| layer.iter().any(|allow| allow.fields.contains(field) && holds(allow)))
+                        needed.all(|field| {
+                            layer
+                                .iter()
+                                .any(|allow| allow.fields.contains(field) && holds(allow))
+                        })
                     }
                 }
             };
@@ -452,10 +547,15 @@ impl<'t> WriteSession<'t> {
         for deny in &self.template.denies {
             let concerned = match &deny.fields {
                 FieldSet::All => true,
-                FieldSet::Only(fields) => self.named(candidate).any(|field| fields.contains(&field)),
+                FieldSet::Only(fields) => {
+                    self.named(candidate).any(|field| fields.contains(&field))
+                }
             };
-            let rows = !deny.rows_old_false.holds(&self.old_truths) || !deny.rows_new_false.holds(truths);
-            let check = deny.check_false.is_none_or(|is_false| !is_false.holds(truths));
+            let rows =
+                !deny.rows_old_false.holds(&self.old_truths) || !deny.rows_new_false.holds(truths);
+            let check = deny
+                .check_false
+                .is_none_or(|is_false| !is_false.holds(truths));
             if concerned && rows && check {
                 return Judgement::Denied;
             }
@@ -470,7 +570,8 @@ impl<'t> WriteSession<'t> {
         collection
             .field_ids()
             .filter(|field| {
-                *field == collection.key || (reach && self.template.read_fields_new[field.index()].holds(truths))
+                *field == collection.key
+                    || (reach && self.template.read_fields_new[field.index()].holds(truths))
             })
             .collect()
     }
@@ -493,7 +594,13 @@ impl DeleteTemplate {
         let reach = probes.access(delete.reach());
         let read = probes.access(read.reach());
         let collection = Arc::clone(catalog.get(delete.collection()));
-        Self { id: next_id(), collection, probes: probes.0, delete: reach, read }
+        Self {
+            id: next_id(),
+            collection,
+            probes: probes.0,
+            delete: reach,
+            read,
+        }
     }
 
     /// Distinguishes this template from every other.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use portreeve_model::{Catalog, CollectionId, FieldDefault, FieldId, KeySource, Rule, Value};
 
 use crate::{
-    Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, Facts, Guards, Judgement, Purpose, READ_MANY,
-    READ_ONE, Record, ResolveError, Resolver, Rights, RoleSet, Snapshot, Subject, UPDATE_ONE, WriteDenial, WriteKind,
-    WriteRefusal, WriteTemplate, eval,
+    Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, Facts, Guards, Judgement,
+    Purpose, READ_MANY, READ_ONE, Record, ResolveError, Resolver, Rights, RoleSet, Snapshot,
+    Subject, UPDATE_ONE, WriteDenial, WriteKind, WriteRefusal, WriteTemplate, eval,
 };
 
 /// Who asks a [`MemoryWorld`].
@@ -50,8 +50,16 @@ pub enum MemoryOutcome {
 
 impl Facts for MemoryWorld {
     fn find(&self, collection: CollectionId, field: FieldId, value: &Value) -> Vec<Arc<Record>> {
-        let records = self.records.get(&collection).map(Vec::as_slice).unwrap_or_default();
-        records.iter().filter(|record| record.get(field) == value).cloned().collect()
+        let records = self
+            .records
+            .get(&collection)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        records
+            .iter()
+            .filter(|record| record.get(field) == value)
+            .cloned()
+            .collect()
     }
 }
 
@@ -60,7 +68,9 @@ struct AskerGuards<'a>(&'a MemoryWorld, &'a Asker);
 impl Guards for AskerGuards<'_> {
     fn field(&self, collection: CollectionId, field: FieldId) -> Access {
         let rights = self.0.rights(self.1, collection, READ_MANY);
-        rights.field(self.0.snapshot.catalog().get(collection), field).clone()
+        rights
+            .field(self.0.snapshot.catalog().get(collection), field)
+            .clone()
     }
 
     fn reach(&self, collection: CollectionId) -> Access {
@@ -71,7 +81,10 @@ impl Guards for AskerGuards<'_> {
 impl MemoryWorld {
     /// An empty world.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, records: HashMap::new() }
+        Self {
+            snapshot,
+            records: HashMap::new(),
+        }
     }
 
     /// The policy.
@@ -86,21 +99,29 @@ impl MemoryWorld {
 
     /// Puts a record in, ruled by nothing.
     pub fn insert(&mut self, collection: CollectionId, record: Record) {
-        self.records.entry(collection).or_default().push(Arc::new(record));
+        self.records
+            .entry(collection)
+            .or_default()
+            .push(Arc::new(record));
     }
 
     /// The record with this key.
     pub fn get(&self, collection: CollectionId, key: &Value) -> Option<Arc<Record>> {
-        self.find(collection, self.catalog().get(collection).key, key).into_iter().next()
+        self.find(collection, self.catalog().get(collection).key, key)
+            .into_iter()
+            .next()
     }
 
     /// What an asker may do with an action on a collection's records.
     pub fn rights(&self, asker: &Asker, collection: CollectionId, action: ActionId) -> Arc<Rights> {
-        let own = asker.roles.rights(&self.snapshot, collection, action, &asker.context);
+        let own = asker
+            .roles
+            .rights(&self.snapshot, collection, action, &asker.context);
         match &asker.narrowing {
             None => own,
             Some(narrowing) => {
-                let narrowing = narrowing.rights(&self.snapshot, collection, action, &asker.context);
+                let narrowing =
+                    narrowing.rights(&self.snapshot, collection, action, &asker.context);
                 Arc::new(Rights::narrowed(&own, &narrowing))
             }
         }
@@ -114,8 +135,16 @@ impl MemoryWorld {
         }
     }
 
-    fn truths(&self, asker: &Asker, probes: &[portreeve_model::Condition], subject: Subject<'_>) -> Vec<bool> {
-        probes.iter().map(|probe| eval(probe, subject, &asker.context, self) == Some(true)).collect()
+    fn truths(
+        &self,
+        asker: &Asker,
+        probes: &[portreeve_model::Condition],
+        subject: Subject<'_>,
+    ) -> Vec<bool> {
+        probes
+            .iter()
+            .map(|probe| eval(probe, subject, &asker.context, self) == Some(true))
+            .collect()
     }
 
     fn see(&self, asker: &Asker, rights: &Rights, record: &Record) -> Option<Seen> {
@@ -127,7 +156,14 @@ impl MemoryWorld {
                 let access = rights.field(collection, field);
                 if *access != Access::Never {
                     let readable = self.is_true(asker, access, subject);
-                    seen.push((field, if readable { record.get(field).clone() } else { Value::Null }));
+                    seen.push((
+                        field,
+                        if readable {
+                            record.get(field).clone()
+                        } else {
+                            Value::Null
+                        },
+                    ));
                 }
             }
             seen
@@ -156,7 +192,8 @@ impl MemoryWorld {
         let filter = match filter {
             None => Access::Always,
             Some(rule) => {
-                let mut resolver = Resolver::for_caller(self.catalog(), self.snapshot.rules(), &guards);
+                let mut resolver =
+                    Resolver::for_caller(self.catalog(), self.snapshot.rules(), &guards);
                 Access::When(Arc::new(resolver.rule(Some(&declared), rule)?))
             }
         };
@@ -174,9 +211,16 @@ impl MemoryWorld {
 
     /// Whether the asker may see that a collection exists.
     pub fn knows(&self, asker: &Asker, collection: CollectionId) -> bool {
-        [READ_ONE, READ_MANY, crate::READ_COUNT, CREATE_ONE, UPDATE_ONE, DELETE_ONE]
-            .into_iter()
-            .any(|action| self.rights(asker, collection, action).allows_something())
+        [
+            READ_ONE,
+            READ_MANY,
+            crate::READ_COUNT,
+            CREATE_ONE,
+            UPDATE_ONE,
+            DELETE_ONE,
+        ]
+        .into_iter()
+        .any(|action| self.rights(asker, collection, action).allows_something())
     }
 
     fn template(
@@ -187,33 +231,61 @@ impl MemoryWorld {
         collection: CollectionId,
         sent: Vec<FieldId>,
     ) -> Result<WriteTemplate, MemoryOutcome> {
-        let (write, read) = (self.rights(asker, collection, action), self.rights(asker, collection, READ_ONE));
-        let refused = || if self.knows(asker, collection) { MemoryOutcome::Forbidden } else { MemoryOutcome::NotFound };
-        if self.catalog().get(collection).system || (!write.allows_something() && !read.allows_something()) {
+        let (write, read) = (
+            self.rights(asker, collection, action),
+            self.rights(asker, collection, READ_ONE),
+        );
+        let refused = || {
+            if self.knows(asker, collection) {
+                MemoryOutcome::Forbidden
+            } else {
+                MemoryOutcome::NotFound
+            }
+        };
+        if self.catalog().get(collection).system
+            || (!write.allows_something() && !read.allows_something())
+        {
             return Err(refused());
         }
         let reach = |target| self.rights(asker, target, READ_ONE).reach().clone();
-        WriteTemplate::new(kind, &write, &read, self.catalog(), sent, reach).map_err(|refusal| match refusal {
-            WriteRefusal::UnknownField(field) => {
-                MemoryOutcome::Invalid(format!("unknown field '{}'", self.catalog().get(collection).field(field).name))
+        WriteTemplate::new(kind, &write, &read, self.catalog(), sent, reach).map_err(|refusal| {
+            match refusal {
+                WriteRefusal::UnknownField(field) => MemoryOutcome::Invalid(format!(
+                    "unknown field '{}'",
+                    self.catalog().get(collection).field(field).name
+                )),
+                WriteRefusal::NotAllowed => refused(),
             }
-            WriteRefusal::NotAllowed => refused(),
         })
     }
 
     fn bad_link(&self, asker: &Asker, session: &crate::WriteSession<'_>) -> Option<MemoryOutcome> {
         session.links().find_map(|(link, value)| {
             let found = self.find(link.target, link.by, value);
-            let reached = found.iter().any(|target| self.is_true(asker, &link.reach, Subject::read(target)));
-            (!reached).then(|| MemoryOutcome::Invalid("a sent relation names no record in reach".into()))
+            let reached = found
+                .iter()
+                .any(|target| self.is_true(asker, &link.reach, Subject::read(target)));
+            (!reached)
+                .then(|| MemoryOutcome::Invalid("a sent relation names no record in reach".into()))
         })
     }
 
     /// Creates a record; the world changes only where the answer is `Stored`.
-    pub fn create(&mut self, asker: &Asker, collection: CollectionId, mut sent: Vec<(FieldId, Value)>) -> MemoryOutcome {
+    pub fn create(
+        &mut self,
+        asker: &Asker,
+        collection: CollectionId,
+        mut sent: Vec<(FieldId, Value)>,
+    ) -> MemoryOutcome {
         sent.sort_by_key(|(field, _)| *field);
         let fields: Vec<FieldId> = sent.iter().map(|(field, _)| *field).collect();
-        let template = match self.template(asker, WriteKind::Create, CREATE_ONE, collection, fields.clone()) {
+        let template = match self.template(
+            asker,
+            WriteKind::Create,
+            CREATE_ONE,
+            collection,
+            fields.clone(),
+        ) {
             Ok(template) => template,
             Err(outcome) => return outcome,
         };
@@ -229,7 +301,12 @@ impl MemoryWorld {
             };
             let mut attempt = self.clone();
             attempt.insert(collection, record.clone());
-            let subject = Subject { record: &record, old: None, sent: &fields, caller: &[] };
+            let subject = Subject {
+                record: &record,
+                old: None,
+                sent: &fields,
+                caller: &[],
+            };
             let truths = attempt.truths(asker, template.probes_new(), subject);
             match session.judge(&truths) {
                 Judgement::Accepted => {
@@ -240,28 +317,40 @@ impl MemoryWorld {
                 Judgement::Denied => return MemoryOutcome::Forbidden,
             }
         }
-        if incomplete { MemoryOutcome::Invalid("a required field is missing".into()) } else { MemoryOutcome::Forbidden }
+        if incomplete {
+            MemoryOutcome::Invalid("a required field is missing".into())
+        } else {
+            MemoryOutcome::Forbidden
+        }
     }
 
     // None where a required field has no value.
-    fn new_record(&self, asker: &Asker, id: CollectionId, assignments: &[(FieldId, Value)]) -> Option<Record> {
+    fn new_record(
+        &self,
+        asker: &Asker,
+        id: CollectionId,
+        assignments: &[(FieldId, Value)],
+    ) -> Option<Record> {
         let collection = self.catalog().get(id);
         let mut record = Record(vec![Value::Null; collection.fields.len()]);
         for field in collection.field_ids() {
             let declared = collection.field(field);
-            record.0[field.index()] = match assignments.iter().find(|(assigned, _)| *assigned == field) {
-                Some((_, value)) => value.clone(),
-                None => match &declared.default {
-                    Some(FieldDefault::Value(value)) => value.clone(),
-                    Some(FieldDefault::Now) => Value::Integer(asker.context.now),
-                    None => Value::Null,
-                },
-            };
+            record.0[field.index()] =
+                match assignments.iter().find(|(assigned, _)| *assigned == field) {
+                    Some((_, value)) => value.clone(),
+                    None => match &declared.default {
+                        Some(FieldDefault::Value(value)) => value.clone(),
+                        Some(FieldDefault::Now) => Value::Integer(asker.context.now),
+                        None => Value::Null,
+                    },
+                };
         }
         if record.get(collection.key).is_null() {
             record.0[collection.key.index()] = self.next_key(id)?;
         }
-        let complete = collection.field_ids().all(|field| collection.field(field).nullable || !record.get(field).is_null());
+        let complete = collection
+            .field_ids()
+            .all(|field| collection.field(field).nullable || !record.get(field).is_null());
         complete.then_some(record)
     }
 
@@ -270,12 +359,16 @@ impl MemoryWorld {
         let records = self.records.get(&id).map(Vec::as_slice).unwrap_or_default();
         match collection.key_source {
             KeySource::Sequence => {
-                let last = records.iter().filter_map(|record| record.get(collection.key).as_integer()).max();
+                let last = records
+                    .iter()
+                    .filter_map(|record| record.get(collection.key).as_integer())
+                    .max();
                 Some(Value::Integer(last.unwrap_or(0).max(0) + 1))
             }
-            KeySource::Uuid => {
-                Some(Value::Text(format!("00000000-0000-7000-8000-{:012x}", records.len() + 1)))
-            }
+            KeySource::Uuid => Some(Value::Text(format!(
+                "00000000-0000-7000-8000-{:012x}",
+                records.len() + 1
+            ))),
             KeySource::Given => None,
         }
     }
@@ -290,17 +383,33 @@ impl MemoryWorld {
     ) -> MemoryOutcome {
         sent.sort_by_key(|(field, _)| *field);
         let key_field = self.catalog().get(collection).key;
-        if sent.iter().any(|(field, value)| *field == key_field && value != key) {
+        if sent
+            .iter()
+            .any(|(field, value)| *field == key_field && value != key)
+        {
             return MemoryOutcome::Invalid("a record's key cannot be changed".into());
         }
         sent.retain(|(field, _)| *field != key_field);
         let fields: Vec<FieldId> = sent.iter().map(|(field, _)| *field).collect();
-        let template = match self.template(asker, WriteKind::Update, UPDATE_ONE, collection, fields.clone()) {
+        let template = match self.template(
+            asker,
+            WriteKind::Update,
+            UPDATE_ONE,
+            collection,
+            fields.clone(),
+        ) {
             Ok(template) => template,
             Err(outcome) => return outcome,
         };
-        let Some(old) = self.get(collection, key) else { return MemoryOutcome::NotFound };
-        let before = Subject { record: &old, old: Some(&old), sent: &fields, caller: &[] };
+        let Some(old) = self.get(collection, key) else {
+            return MemoryOutcome::NotFound;
+        };
+        let before = Subject {
+            record: &old,
+            old: Some(&old),
+            sent: &fields,
+            caller: &[],
+        };
         let truths = self.truths(asker, template.probes_old(), before);
         let mut session = match template.update(&sent, &asker.context, &old, truths) {
             Ok(session) => session,
@@ -317,13 +426,21 @@ impl MemoryWorld {
             for (field, value) in assignments {
                 record.0[field.index()] = value;
             }
-            if declared.field_ids().any(|field| !declared.field(field).nullable && record.get(field).is_null()) {
+            if declared
+                .field_ids()
+                .any(|field| !declared.field(field).nullable && record.get(field).is_null())
+            {
                 incomplete = true;
                 continue;
             }
             let mut attempt = self.clone();
             attempt.replace(collection, key, record.clone());
-            let subject = Subject { record: &record, old: Some(&old), sent: &fields, caller: &[] };
+            let subject = Subject {
+                record: &record,
+                old: Some(&old),
+                sent: &fields,
+                caller: &[],
+            };
             let truths = attempt.truths(asker, template.probes_new(), subject);
             match session.judge(&truths) {
                 Judgement::Accepted => {
@@ -334,7 +451,11 @@ impl MemoryWorld {
                 Judgement::Denied => return MemoryOutcome::Forbidden,
             }
         }
-        if incomplete { MemoryOutcome::Invalid("a required field is missing".into()) } else { MemoryOutcome::Forbidden }
+        if incomplete {
+            MemoryOutcome::Invalid("a required field is missing".into())
+        } else {
+            MemoryOutcome::Forbidden
+        }
     }
 
     fn replace(&mut self, collection: CollectionId, key: &Value, record: Record) {
@@ -348,20 +469,36 @@ impl MemoryWorld {
     }
 
     /// Deletes a record; the world changes only where the answer is `Deleted`. What points at it stays as it is.
-    pub fn delete(&mut self, asker: &Asker, collection: CollectionId, key: &Value) -> MemoryOutcome {
+    pub fn delete(
+        &mut self,
+        asker: &Asker,
+        collection: CollectionId,
+        key: &Value,
+    ) -> MemoryOutcome {
         let delete = self.rights(asker, collection, DELETE_ONE);
         let read = self.rights(asker, collection, READ_ONE);
-        let refused = if self.knows(asker, collection) { MemoryOutcome::Forbidden } else { MemoryOutcome::NotFound };
-        if self.catalog().get(collection).system || (!delete.allows_something() && !read.allows_something()) {
+        let refused = if self.knows(asker, collection) {
+            MemoryOutcome::Forbidden
+        } else {
+            MemoryOutcome::NotFound
+        };
+        if self.catalog().get(collection).system
+            || (!delete.allows_something() && !read.allows_something())
+        {
             return refused;
         }
         let template = DeleteTemplate::new(&delete, &read, self.catalog());
-        let Some(record) = self.get(collection, key) else { return MemoryOutcome::NotFound };
+        let Some(record) = self.get(collection, key) else {
+            return MemoryOutcome::NotFound;
+        };
         let truths = self.truths(asker, template.probes(), Subject::read(&record));
         match template.judge(&truths) {
             Ok(()) => {
                 let key_field = self.catalog().get(collection).key;
-                self.records.entry(collection).or_default().retain(|record| record.get(key_field) != key);
+                self.records
+                    .entry(collection)
+                    .or_default()
+                    .retain(|record| record.get(key_field) != key);
                 MemoryOutcome::Deleted
             }
             Err(WriteDenial::NotFound) => MemoryOutcome::NotFound,
@@ -370,9 +507,16 @@ impl MemoryWorld {
     }
 
     /// Whether an action that is not on records is allowed, on a record where one is named.
-    pub fn can(&self, asker: &Asker, action: ActionId, on: Option<(CollectionId, Option<&Value>)>) -> bool {
+    pub fn can(
+        &self,
+        asker: &Asker,
+        action: ActionId,
+        on: Option<(CollectionId, Option<&Value>)>,
+    ) -> bool {
         let collection = on.map(|(collection, _)| collection);
-        let ask = |roles: &RoleSet| roles.special(&self.snapshot, action, collection, &asker.context, true);
+        let ask = |roles: &RoleSet| {
+            roles.special(&self.snapshot, action, collection, &asker.context, true)
+        };
         let mut rights = ask(&asker.roles);
         if let Some(narrowing) = &asker.narrowing {
             rights = Arc::new(Rights::narrowed(&rights, &ask(narrowing)));
@@ -380,9 +524,9 @@ impl MemoryWorld {
         match (rights.reach(), on) {
             (Access::Never, _) => false,
             (Access::Always, _) => true,
-            (reach, Some((collection, Some(key)))) => {
-                self.get(collection, key).is_some_and(|record| self.is_true(asker, reach, Subject::read(&record)))
-            }
+            (reach, Some((collection, Some(key)))) => self
+                .get(collection, key)
+                .is_some_and(|record| self.is_true(asker, reach, Subject::read(&record))),
             // Allowed on some records, and none was named.
             (Access::When(_), _) => true,
         }
@@ -390,7 +534,14 @@ impl MemoryWorld {
 }
 
 /// Checks that a rule is one a document could hold on this collection: for tests that make rules.
-pub fn check_rule(snapshot: &Snapshot, collection: CollectionId, rule: &Rule, purpose: Purpose) -> Result<(), ResolveError> {
+pub fn check_rule(
+    snapshot: &Snapshot,
+    collection: CollectionId,
+    rule: &Rule,
+    purpose: Purpose,
+) -> Result<(), ResolveError> {
     let collection = Arc::clone(snapshot.catalog().get(collection));
-    Resolver::for_policy(snapshot.catalog(), snapshot.rules(), purpose).rule(Some(&collection), rule).map(|_| ())
+    Resolver::for_policy(snapshot.catalog(), snapshot.rules(), purpose)
+        .rule(Some(&collection), rule)
+        .map(|_| ())
 }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portreeve_model::{
-    Catalog, Collection, CollectionId, CompareOp, Condition, FieldId, FieldType, Hop, List, Literal, Operand, Path,
-    PathTerm, Pattern, Relation, Rule, Slot, Start, Term, TextOp, Value, Variable, Via,
+    Catalog, Collection, CollectionId, CompareOp, Condition, FieldId, FieldType, Hop, List,
+    Literal, Operand, Path, PathTerm, Pattern, Relation, Rule, Slot, Start, Term, TextOp, Value,
+    Variable, Via,
 };
 
 use crate::{RuleDefinition, suggestion};
@@ -74,7 +75,14 @@ impl<'a> Resolver<'a> {
         rules: &'a HashMap<String, Arc<RuleDefinition>>,
         purpose: Purpose,
     ) -> Self {
-        Self { catalog, rules, purpose, guards: None, caller_types: vec![], depth: 0 }
+        Self {
+            catalog,
+            rules,
+            purpose,
+            guards: None,
+            caller_types: vec![],
+            depth: 0,
+        }
     }
 
     /// A resolver for a caller's own operands: they see what the guards let through.
@@ -83,7 +91,14 @@ impl<'a> Resolver<'a> {
         rules: &'a HashMap<String, Arc<RuleDefinition>>,
         guards: &'a dyn Guards,
     ) -> Self {
-        Self { catalog, rules, purpose: Purpose::Caller, guards: Some(guards), caller_types: vec![], depth: 0 }
+        Self {
+            catalog,
+            rules,
+            purpose: Purpose::Caller,
+            guards: Some(guards),
+            caller_types: vec![],
+            depth: 0,
+        }
     }
 
     /// The types that [`Slot::Caller`] values must have, by index; `None` where a value stands nowhere.
@@ -97,7 +112,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// Resolves a variable or JSON literal as a value of `ty`: presets and defaults.
-    pub fn value(&mut self, ty: FieldType, to_users_by_number: bool, operand: &Operand) -> Resolved<Slot> {
+    pub fn value(
+        &mut self,
+        ty: FieldType,
+        to_users_by_number: bool,
+        operand: &Operand,
+    ) -> Resolved<Slot> {
         match self.slot(operand, ty, to_users_by_number)? {
             Some(slot) => Ok(slot),
             None => fail("only a literal or a variable can stand here"),
@@ -113,25 +133,43 @@ impl<'a> Resolver<'a> {
         Ok(Term::Path(term))
     }
 
-    fn condition(&mut self, at: Option<&Collection>, rule: &Rule, bound: &Bound<'_>) -> Resolved<Condition> {
+    fn condition(
+        &mut self,
+        at: Option<&Collection>,
+        rule: &Rule,
+        bound: &Bound<'_>,
+    ) -> Resolved<Condition> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return fail(format!("the rule is nested deeper than {MAX_DEPTH} levels, named rules included"));
+            return fail(format!(
+                "the rule is nested deeper than {MAX_DEPTH} levels, named rules included"
+            ));
         }
         let result = self.condition_inner(at, rule, bound);
         self.depth -= 1;
         result
     }
 
-    fn condition_inner(&mut self, at: Option<&Collection>, rule: &Rule, bound: &Bound<'_>) -> Resolved<Condition> {
+    fn condition_inner(
+        &mut self,
+        at: Option<&Collection>,
+        rule: &Rule,
+        bound: &Bound<'_>,
+    ) -> Resolved<Condition> {
         Ok(match rule {
             Rule::Constant(bool) => Condition::Constant(*bool),
-            Rule::All(rules) => {
-                Condition::All(rules.iter().map(|rule| self.condition(at, rule, bound)).collect::<Resolved<_>>()?)
-            }
-            Rule::Any(rules) => {
-                Condition::Any(rules.iter().map(|rule| self.condition(at, rule, bound)).collect::<Resolved<_>>()?)
-            }
+            Rule::All(rules) => Condition::All(
+                rules
+                    .iter()
+                    .map(|rule| self.condition(at, rule, bound))
+                    .collect::<Resolved<_>>()?,
+            ),
+            Rule::Any(rules) => Condition::Any(
+                rules
+                    .iter()
+                    .map(|rule| self.condition(at, rule, bound))
+                    .collect::<Resolved<_>>()?,
+            ),
             Rule::Not(rule) => Condition::Not(Box::new(self.condition(at, rule, bound)?)),
             Rule::Compare { left, op, right } => {
                 let (left, right) = self.pair(at, left, right, bound)?;
@@ -145,7 +183,10 @@ impl<'a> Resolver<'a> {
                     self.compare(again, CompareOp::LessOrEqual, high)?,
                 ])
             }
-            Rule::In { operand, list: List::Items(items) } => {
+            Rule::In {
+                operand,
+                list: List::Items(items),
+            } => {
                 if items.is_empty() {
                     // The operand must still be one the caller may name.
                     if matches!(self.bind(operand, bound), Operand::Path(_)) {
@@ -163,14 +204,23 @@ impl<'a> Resolver<'a> {
                     term = Some(left);
                     list.push(right);
                 }
-                Condition::In { term: term.expect("the list is not empty"), items: list }
+                Condition::In {
+                    term: term.expect("the list is not empty"),
+                    items: list,
+                }
             }
-            Rule::In { operand, list: List::Variable(variable) } => {
+            Rule::In {
+                operand,
+                list: List::Variable(variable),
+            } => {
                 let list = self.list_variable(variable)?;
                 let term = match self.bind(operand, bound) {
                     Operand::Literal(_) | Operand::Variable(_) => {
                         let slot = self.slot(self.bind(operand, bound), FieldType::Text, false)?;
-                        Term::Slot(slot.expect("literals and variables are slots"), FieldType::Text)
+                        Term::Slot(
+                            slot.expect("literals and variables are slots"),
+                            FieldType::Text,
+                        )
                     }
                     _ => self.term(at, operand, bound)?,
                 };
@@ -183,7 +233,9 @@ impl<'a> Resolver<'a> {
                 Condition::InVariable { term, list }
             }
             Rule::IsNull(operand) => match self.bind(operand, bound) {
-                Operand::Literal(_) => return fail("a literal is never null; name a field or variable"),
+                Operand::Literal(_) => {
+                    return fail("a literal is never null; name a field or variable");
+                }
                 Operand::Variable(variable) => {
                     let ty = self.variable_type(variable)?.unwrap_or(FieldType::Text);
                     let slot = self.slot(self.bind(operand, bound), ty, false)?;
@@ -191,30 +243,54 @@ impl<'a> Resolver<'a> {
                 }
                 _ => Condition::IsNull(self.term(at, operand, bound)?),
             },
-            Rule::Text { operand, op, ignore_case, needle } => {
-                let (term, needle) = self.pair_as(at, operand, needle, bound, Some(FieldType::Text))?;
+            Rule::Text {
+                operand,
+                op,
+                ignore_case,
+                needle,
+            } => {
+                let (term, needle) =
+                    self.pair_as(at, operand, needle, bound, Some(FieldType::Text))?;
                 Self::text(term, *op, *ignore_case, needle)?
             }
             Rule::Matches { operand, pattern } => {
                 if self.purpose != Purpose::Check {
-                    return fail("'matches' works in checks only; use contains, starts_with or ends_with");
+                    return fail(
+                        "'matches' works in checks only; use contains, starts_with or ends_with",
+                    );
                 }
                 let term = self.term(at, operand, bound)?;
                 if term.ty() != FieldType::Text {
                     return fail(format!("'matches' needs text, not {}", term.ty()));
                 }
-                let regex = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
+                let regex = regex::RegexBuilder::new(pattern)
+                    .size_limit(1 << 20)
+                    .build();
                 let regex = regex.map_err(|error| {
-                    ResolveError(format!("'{pattern}' is not a regular expression: {}", last_line(&error.to_string())))
+                    ResolveError(format!(
+                        "'{pattern}' is not a regular expression: {}",
+                        last_line(&error.to_string())
+                    ))
                 })?;
-                Condition::Matches { term, pattern: Pattern(regex) }
+                Condition::Matches {
+                    term,
+                    pattern: Pattern(regex),
+                }
             }
-            Rule::Quantified { quantifier, relation, rule } => {
+            Rule::Quantified {
+                quantifier,
+                relation,
+                rule,
+            } => {
                 let collection = self.need_collection(at, &relation.to_string())?;
                 let relation = self.relation(collection, relation)?;
                 let target = Arc::clone(self.catalog.get(relation.target));
                 let condition = Box::new(self.condition(Some(&target), rule, bound)?);
-                Condition::Quantified { quantifier: *quantifier, relation, condition }
+                Condition::Quantified {
+                    quantifier: *quantifier,
+                    relation,
+                    condition,
+                }
             }
             Rule::Sent(name) => {
                 if self.purpose != Purpose::Check {
@@ -225,11 +301,16 @@ impl<'a> Resolver<'a> {
             }
             Rule::Named { name, arguments } => {
                 if self.purpose == Purpose::Caller {
-                    return fail(format!("'{name}(…)' is not an operator; named rules work in rules only"));
+                    return fail(format!(
+                        "'{name}(…)' is not an operator; named rules work in rules only"
+                    ));
                 }
                 let Some(definition) = self.rules.get(name).cloned() else {
                     let names: Vec<&str> = self.rules.keys().map(String::as_str).collect();
-                    return fail(format!("there is no rule '{name}'{}", suggestion(name, names.iter().copied())));
+                    return fail(format!(
+                        "there is no rule '{name}'{}",
+                        suggestion(name, names.iter().copied())
+                    ));
                 };
                 if definition.parameters.len() != arguments.len() {
                     return fail(format!(
@@ -238,8 +319,16 @@ impl<'a> Resolver<'a> {
                         arguments.len()
                     ));
                 }
-                let arguments: Vec<&Operand> = arguments.iter().map(|operand| self.bind(operand, bound)).collect();
-                let bound: Bound<'_> = definition.parameters.iter().map(String::as_str).zip(arguments).collect();
+                let arguments: Vec<&Operand> = arguments
+                    .iter()
+                    .map(|operand| self.bind(operand, bound))
+                    .collect();
+                let bound: Bound<'_> = definition
+                    .parameters
+                    .iter()
+                    .map(String::as_str)
+                    .zip(arguments)
+                    .collect();
                 self.condition(at, &definition.rule, &bound)?
             }
         })
@@ -258,7 +347,10 @@ impl<'a> Resolver<'a> {
             return fail("json fields cannot be compared; use 'is null'");
         }
         if !ty.is_ordered() && !matches!(op, CompareOp::Equal | CompareOp::NotEqual) {
-            return fail(format!("'{}' needs an ordered type, and {ty} has only = and <>", op.symbol()));
+            return fail(format!(
+                "'{}' needs an ordered type, and {ty} has only = and <>",
+                op.symbol()
+            ));
         }
         Ok(Condition::Compare { left, op, right })
     }
@@ -267,7 +359,12 @@ impl<'a> Resolver<'a> {
         if !term.ty().is_text() {
             return fail(format!("'{}' needs text, not {}", op.word(), term.ty()));
         }
-        Ok(Condition::Text { term, op, ignore_case, needle })
+        Ok(Condition::Text {
+            term,
+            op,
+            ignore_case,
+            needle,
+        })
     }
 
     fn pair<'r>(
@@ -318,13 +415,21 @@ impl<'a> Resolver<'a> {
                     .or(self.own_type(left)?)
                     .or(self.own_type(right)?)
                     .unwrap_or(FieldType::Text);
-                (self.slot_term(left, ty, false)?, self.slot_term(right, ty, false)?)
+                (
+                    self.slot_term(left, ty, false)?,
+                    self.slot_term(right, ty, false)?,
+                )
             }
         })
     }
 
     // A term for an operand whose type is certain without its other side.
-    fn typed(&mut self, at: Option<&Collection>, operand: &Operand, bound: &Bound<'_>) -> Resolved<Option<Term>> {
+    fn typed(
+        &mut self,
+        at: Option<&Collection>,
+        operand: &Operand,
+        bound: &Bound<'_>,
+    ) -> Resolved<Option<Term>> {
         match operand {
             Operand::Literal(_) | Operand::Variable(_) => Ok(None),
             _ => self.term(at, operand, bound).map(Some),
@@ -340,28 +445,40 @@ impl<'a> Resolver<'a> {
 
     // Whether `$user` beside this operand means the account's number.
     fn by_number(&self, at: Option<&Collection>, operand: &Operand) -> bool {
-        let (Some(collection), Operand::Path(path) | Operand::New(path) | Operand::Old(path)) = (at, operand) else {
+        let (Some(collection), Operand::Path(path) | Operand::New(path) | Operand::Old(path)) =
+            (at, operand)
+        else {
             return false;
         };
         let mut collection = Arc::new(collection.clone());
-        let Some((last, steps)) = path.0.split_last() else { return false };
+        let Some((last, steps)) = path.0.split_last() else {
+            return false;
+        };
         for step in steps {
-            let Some(relation) = collection.find_field(step).and_then(|id| collection.field(id).relation) else {
+            let Some(relation) = collection
+                .find_field(step)
+                .and_then(|id| collection.field(id).relation)
+            else {
                 return false;
             };
             collection = Arc::clone(self.catalog.get(relation.target));
         }
-        collection.find_field(last).and_then(|id| collection.field(id).relation).is_some_and(|relation| {
-            let target = self.catalog.get(relation.target);
-            relation.by != target.key
-        })
+        collection
+            .find_field(last)
+            .and_then(|id| collection.field(id).relation)
+            .is_some_and(|relation| {
+                let target = self.catalog.get(relation.target);
+                relation.by != target.key
+            })
     }
 
     fn own_type(&self, operand: &Operand) -> Resolved<Option<FieldType>> {
         Ok(match operand {
             Operand::Literal(Literal::Boolean(_)) => Some(FieldType::Boolean),
             Operand::Literal(Literal::Number(text)) => match text.split_once('.') {
-                Some((_, fraction)) => Some(FieldType::Decimal(u8::try_from(fraction.len()).unwrap_or(18).min(18))),
+                Some((_, fraction)) => Some(FieldType::Decimal(
+                    u8::try_from(fraction.len()).unwrap_or(18).min(18),
+                )),
                 None => Some(FieldType::Integer),
             },
             Operand::Literal(Literal::Text(_)) => Some(FieldType::Text),
@@ -375,7 +492,12 @@ impl<'a> Resolver<'a> {
             Variable::User(path) => match path.as_slice() {
                 [] => Some(FieldType::Text),
                 [name] => Some(self.user_column(name)?.1),
-                _ => return fail(format!("'$user.{}' goes too far: only the account's own columns are known; compare a path of the record instead", path.join("."))),
+                _ => {
+                    return fail(format!(
+                        "'$user.{}' goes too far: only the account's own columns are known; compare a path of the record instead",
+                        path.join(".")
+                    ));
+                }
             },
             Variable::Now { .. } => Some(FieldType::Timestamp),
             Variable::Request(name) => {
@@ -422,7 +544,12 @@ impl<'a> Resolver<'a> {
     }
 
     // A literal or variable as a slot of type `ty`; None for anything that reads a record.
-    fn slot(&mut self, operand: &Operand, ty: FieldType, by_number: bool) -> Resolved<Option<Slot>> {
+    fn slot(
+        &mut self,
+        operand: &Operand,
+        ty: FieldType,
+        by_number: bool,
+    ) -> Resolved<Option<Slot>> {
         let slot = match operand {
             Operand::Literal(Literal::Null) => {
                 return fail("a comparison with null is never true; write 'is null'");
@@ -442,28 +569,37 @@ impl<'a> Resolver<'a> {
                 let own = self.variable_type(variable)?;
                 match variable {
                     Variable::User(path) if path.is_empty() => {
-                        let (name, column) = self.user_column(if by_number { "number" } else { "id" })?;
+                        let (name, column) =
+                            self.user_column(if by_number { "number" } else { "id" })?;
                         if column != ty && !(ty == FieldType::Uuid && column == FieldType::Text) {
-                            return fail(format!("$user is {column} and cannot be compared with {ty}"));
+                            return fail(format!(
+                                "$user is {column} and cannot be compared with {ty}"
+                            ));
                         }
                         Slot::User(name)
                     }
                     Variable::User(path) => {
                         let (name, column) = self.user_column(&path[0])?;
                         if column != ty {
-                            return fail(format!("$user.{name} is {column} and cannot be compared with {ty}"));
+                            return fail(format!(
+                                "$user.{name} is {column} and cannot be compared with {ty}"
+                            ));
                         }
                         Slot::User(name)
                     }
                     Variable::Now { offset } => {
                         if ty != FieldType::Timestamp {
-                            return fail(format!("$now is timestamp and cannot be compared with {ty}"));
+                            return fail(format!(
+                                "$now is timestamp and cannot be compared with {ty}"
+                            ));
                         }
                         Slot::Now(*offset)
                     }
                     Variable::Request(name) => {
                         if own != Some(ty) {
-                            return fail(format!("$request.{name} is text and cannot be compared with {ty}"));
+                            return fail(format!(
+                                "$request.{name} is text and cannot be compared with {ty}"
+                            ));
                         }
                         Slot::Request(Arc::from(name.as_str()))
                     }
@@ -475,17 +611,24 @@ impl<'a> Resolver<'a> {
         Ok(Some(slot))
     }
 
-    fn need_collection<'c>(&self, at: Option<&'c Collection>, what: &str) -> Resolved<&'c Collection> {
+    fn need_collection<'c>(
+        &self,
+        at: Option<&'c Collection>,
+        what: &str,
+    ) -> Resolved<&'c Collection> {
         match at {
             Some(collection) => Ok(collection),
-            None => fail(format!("'{what}' names a field, and 'when' knows only $user, $request, $now and $claims")),
+            None => fail(format!(
+                "'{what}' names a field, and 'when' knows only $user, $request, $now and $claims"
+            )),
         }
     }
 
     // Looks a field up as this caller may: one he may not read is answered like one that is not there.
     fn field(&self, collection: &Collection, name: &str) -> Resolved<FieldId> {
         let hidden = |id: FieldId| {
-            self.guards.is_some_and(|guards| matches!(guards.field(collection.id, id), Access::Never))
+            self.guards
+                .is_some_and(|guards| matches!(guards.field(collection.id, id), Access::Never))
         };
         match collection.find_field(name) {
             Some(id) if !hidden(id) => Ok(id),
@@ -504,7 +647,12 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn term(&mut self, at: Option<&Collection>, operand: &Operand, bound: &Bound<'_>) -> Resolved<Term> {
+    fn term(
+        &mut self,
+        at: Option<&Collection>,
+        operand: &Operand,
+        bound: &Bound<'_>,
+    ) -> Resolved<Term> {
         match self.bind(operand, bound) {
             Operand::Path(path) => {
                 let collection = self.need_collection(at, &path.to_string())?;
@@ -519,7 +667,9 @@ impl<'a> Resolver<'a> {
                 self.need_check("$old")?;
                 let collection = self.need_collection(at, &path.to_string())?;
                 let mut term = self.path(collection, path)?;
-                let Start::Field(field) = term.start else { return fail("$old needs a field") };
+                let Start::Field(field) = term.start else {
+                    return fail("$old needs a field");
+                };
                 if term.hops.is_empty() {
                     return Ok(Term::Slot(Slot::Old(field), term.ty));
                 }
@@ -538,23 +688,34 @@ impl<'a> Resolver<'a> {
                     other => self.term(at, other, bound)?,
                 };
                 if !matches!(inner.ty(), FieldType::Timestamp | FieldType::Datetime) {
-                    return fail(format!("{}() needs a timestamp or datetime, not {}", part.word(), inner.ty()));
+                    return fail(format!(
+                        "{}() needs a timestamp or datetime, not {}",
+                        part.word(),
+                        inner.ty()
+                    ));
                 }
                 Ok(Term::Part(*part, Box::new(inner)))
             }
             Operand::Parameter(name) => fail(format!("':{name}' is not a parameter of this rule")),
-            other @ (Operand::Literal(_) | Operand::Variable(_)) => {
-                fail(format!("{} cannot stand here; name a field", crate::print_operand(other)))
-            }
+            other @ (Operand::Literal(_) | Operand::Variable(_)) => fail(format!(
+                "{} cannot stand here; name a field",
+                crate::print_operand(other)
+            )),
         }
     }
 
     fn need_check(&self, what: &str) -> Resolved<()> {
-        if self.purpose == Purpose::Check { Ok(()) } else { fail(format!("{what} works in checks only")) }
+        if self.purpose == Purpose::Check {
+            Ok(())
+        } else {
+            fail(format!("{what} works in checks only"))
+        }
     }
 
     fn path(&mut self, collection: &Collection, path: &Path) -> Resolved<PathTerm> {
-        let Some((first, rest)) = path.0.split_first() else { return fail("a field name is missing") };
+        let Some((first, rest)) = path.0.split_first() else {
+            return fail("a field name is missing");
+        };
         let first_id = self.field(collection, first)?;
         let mut term = PathTerm {
             start: Start::Field(first_id),
@@ -577,7 +738,12 @@ impl<'a> Resolver<'a> {
             let reach = self.reach_guard(&target, name)?;
             let next = self.field(&target, name)?;
             let guard = and_guards(reach, self.field_guard(&target, next));
-            term.hops.push(Hop { target: target.id, by: relation.by, field: next, guard });
+            term.hops.push(Hop {
+                target: target.id,
+                by: relation.by,
+                field: next,
+                guard,
+            });
             term.ty = target.field(next).ty;
             here = target;
             field = next;
@@ -594,7 +760,9 @@ impl<'a> Resolver<'a> {
 
     // A target wholly out of reach is answered like a field that is not there.
     fn reach_guard(&self, target: &Collection, name: &str) -> Resolved<Option<Arc<Condition>>> {
-        let Some(guards) = self.guards else { return Ok(None) };
+        let Some(guards) = self.guards else {
+            return Ok(None);
+        };
         match guards.reach(target.id) {
             Access::Always => Ok(None),
             Access::When(condition) => Ok(Some(condition)),
@@ -604,7 +772,9 @@ impl<'a> Resolver<'a> {
 
     /// Resolves a to-many relation, possibly after to-one steps.
     pub fn relation(&mut self, collection: &Collection, path: &Path) -> Resolved<Relation> {
-        let Some((name, steps)) = path.0.split_last() else { return fail("a relation's name is missing") };
+        let Some((name, steps)) = path.0.split_last() else {
+            return fail("a relation's name is missing");
+        };
         let mut here = Arc::new(collection.clone());
         let mut prefix: Option<PathTerm> = None;
         for (place, step) in steps.iter().enumerate() {
@@ -617,7 +787,11 @@ impl<'a> Resolver<'a> {
             prefix = Some(walked);
         }
         let Some((_, relation)) = here.find_relation(name) else {
-            let names: Vec<&str> = here.relations.iter().map(|relation| &*relation.name).collect();
+            let names: Vec<&str> = here
+                .relations
+                .iter()
+                .map(|relation| &*relation.name)
+                .collect();
             return fail(format!(
                 "'{}' has no to-many relation '{name}'{}",
                 here.name,
@@ -625,27 +799,41 @@ impl<'a> Resolver<'a> {
             ));
         };
         let target = Arc::clone(self.catalog.get(relation.target));
-        let hidden = || {
-            ResolveError(format!("'{}' has no to-many relation '{name}'", here.name))
-        };
+        let hidden = || ResolveError(format!("'{}' has no to-many relation '{name}'", here.name));
         let guard = self.reach_guard(&target, name).map_err(|_| hidden())?;
         let (own_field, via, far_by, junction_guard, guard) = match relation.via {
             Via::Field(fk) => {
                 // Following the relation reads the target's field that points here.
-                self.field(&target, &target.field(fk).name).map_err(|_| hidden())?;
+                self.field(&target, &target.field(fk).name)
+                    .map_err(|_| hidden())?;
                 let points = target.field(fk).relation.map_or(here.key, |to| to.by);
                 let guard = and_guards(guard, self.field_guard(&target, fk));
                 (points, relation.via, target.key, None, guard)
             }
-            Via::Through { junction, near, far } => {
+            Via::Through {
+                junction,
+                near,
+                far,
+            } => {
                 let junction = Arc::clone(self.catalog.get(junction));
                 let reach = self.reach_guard(&junction, name).map_err(|_| hidden())?;
-                self.field(&junction, &junction.field(near).name).map_err(|_| hidden())?;
-                self.field(&junction, &junction.field(far).name).map_err(|_| hidden())?;
-                let masks = and_guards(self.field_guard(&junction, near), self.field_guard(&junction, far));
+                self.field(&junction, &junction.field(near).name)
+                    .map_err(|_| hidden())?;
+                self.field(&junction, &junction.field(far).name)
+                    .map_err(|_| hidden())?;
+                let masks = and_guards(
+                    self.field_guard(&junction, near),
+                    self.field_guard(&junction, far),
+                );
                 let points = junction.field(near).relation.map_or(here.key, |to| to.by);
                 let far_by = junction.field(far).relation.map_or(target.key, |to| to.by);
-                (points, relation.via, far_by, and_guards(reach, masks), guard)
+                (
+                    points,
+                    relation.via,
+                    far_by,
+                    and_guards(reach, masks),
+                    guard,
+                )
             }
         };
         let from = match prefix {
@@ -660,12 +848,24 @@ impl<'a> Resolver<'a> {
                 let last = here.field(own_field);
                 let by = self.prefix_by(collection, steps)?;
                 let reach = self.reach_guard(&here, name).map_err(|_| hidden())?;
-                walked.hops.push(Hop { target: here.id, by, field: own_field, guard: reach });
+                walked.hops.push(Hop {
+                    target: here.id,
+                    by,
+                    field: own_field,
+                    guard: reach,
+                });
                 walked.ty = last.ty;
                 walked
             }
         };
-        Ok(Relation { from, target: target.id, via, far_by, guard, junction_guard })
+        Ok(Relation {
+            from,
+            target: target.id,
+            via,
+            far_by,
+            guard,
+            junction_guard,
+        })
     }
 
     // Which field of the last step's target the last step's value equals.
@@ -674,7 +874,9 @@ impl<'a> Resolver<'a> {
         let mut by = here.key;
         for step in steps {
             let relation = here.find_field(step).and_then(|id| here.field(id).relation);
-            let Some(relation) = relation else { return fail(format!("'{step}' is no relation")) };
+            let Some(relation) = relation else {
+                return fail(format!("'{step}' is no relation"));
+            };
             by = relation.by;
             here = Arc::clone(self.catalog.get(relation.target));
         }
@@ -694,7 +896,10 @@ fn check_request(name: &str) -> Resolved<()> {
     if NAMES.contains(&name) {
         return Ok(());
     }
-    fail(format!("there is no '$request.{name}'{}", suggestion(name, NAMES)))
+    fail(format!(
+        "there is no '$request.{name}'{}",
+        suggestion(name, NAMES)
+    ))
 }
 
 fn literal_value(literal: &Literal, ty: FieldType) -> Resolved<Value> {
@@ -707,14 +912,27 @@ fn literal_value(literal: &Literal, ty: FieldType) -> Resolved<Value> {
             Literal::Text(text),
             FieldType::Text | FieldType::Timestamp | FieldType::Datetime | FieldType::Uuid,
         ) => Value::from_text(ty, text),
-        (Literal::Boolean(bool), _) => return fail(format!("{bool} is boolean and cannot be compared with {ty}")),
-        (Literal::Number(text), _) => return fail(format!("{text} is a number and cannot be compared with {ty}")),
-        (Literal::Text(text), _) => return fail(format!("'{text}' is text and cannot be compared with {ty}")),
+        (Literal::Boolean(bool), _) => {
+            return fail(format!(
+                "{bool} is boolean and cannot be compared with {ty}"
+            ));
+        }
+        (Literal::Number(text), _) => {
+            return fail(format!(
+                "{text} is a number and cannot be compared with {ty}"
+            ));
+        }
+        (Literal::Text(text), _) => {
+            return fail(format!("'{text}' is text and cannot be compared with {ty}"));
+        }
         (Literal::Null | Literal::Caller(_), _) => return fail("a literal is needed"),
     };
     value.map_err(|error| ResolveError(error.0))
 }
 
 fn last_line(text: &str) -> &str {
-    text.lines().last().unwrap_or(text).trim_start_matches("error: ")
+    text.lines()
+        .last()
+        .unwrap_or(text)
+        .trim_start_matches("error: ")
 }

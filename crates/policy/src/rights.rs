@@ -53,12 +53,17 @@ impl Layer {
 
     /// Whether something allows and nothing denies outright.
     pub fn allows_something(&self) -> bool {
-        self.administrator() || (!self.allows.is_empty() && !self.denies.iter().any(Grant::denies_all))
+        self.administrator()
+            || (!self.allows.is_empty() && !self.denies.iter().any(Grant::denies_all))
     }
 
     /// The denies that count: none against an administrator.
     pub fn effective_denies(&self) -> &[Grant] {
-        if self.administrator() { &[] } else { &self.denies }
+        if self.administrator() {
+            &[]
+        } else {
+            &self.denies
+        }
     }
 
     /// The allows that count: an administrator's alone where there is one, so that nothing else has to be asked.
@@ -78,7 +83,11 @@ impl Layer {
         if !allows.iter().any(|grant| grant.body.rows.is_none()) {
             all.push(any_rows(&allows));
         }
-        for deny in self.effective_denies().iter().filter(|deny| deny.body.fields.is_all()) {
+        for deny in self
+            .effective_denies()
+            .iter()
+            .filter(|deny| deny.body.fields.is_all())
+        {
             all.push(not_rows(&deny.body));
         }
         when_all(all)
@@ -90,14 +99,18 @@ impl Layer {
             return Access::Never;
         }
         let allows = self.effective_allows();
-        let granting: Vec<&Grant> =
-            allows.iter().copied().filter(|grant| grant.body.fields.contains(field)).collect();
+        let granting: Vec<&Grant> = allows
+            .iter()
+            .copied()
+            .filter(|grant| grant.body.fields.contains(field))
+            .collect();
         if granting.is_empty() {
             return Access::Never;
         }
         let mut all = vec![];
         // What every allow grants is readable wherever the record is in reach: the column stays bare.
-        if granting.len() < allows.len() && !granting.iter().any(|grant| grant.body.rows.is_none()) {
+        if granting.len() < allows.len() && !granting.iter().any(|grant| grant.body.rows.is_none())
+        {
             all.push(any_rows(&granting));
         }
         for deny in self.effective_denies() {
@@ -124,7 +137,14 @@ impl Grant {
 impl Rights {
     /// Puts layers together.
     pub fn new(collection: CollectionId, action: ActionId, layers: Vec<Layer>) -> Self {
-        Self { id: next_id(), collection, action, layers, reach: OnceLock::new(), fields: OnceLock::new() }
+        Self {
+            id: next_id(),
+            collection,
+            action,
+            layers,
+            reach: OnceLock::new(),
+            fields: OnceLock::new(),
+        }
     }
 
     /// Distinguishes this value from every other; a key for what is derived from it.
@@ -154,7 +174,8 @@ impl Rights {
 
     /// Which records are in reach.
     pub fn reach(&self) -> &Access {
-        self.reach.get_or_init(|| join(self.layers.iter().map(Layer::reach)))
+        self.reach
+            .get_or_init(|| join(self.layers.iter().map(Layer::reach)))
     }
 
     /// Where a field may be read, on records in reach. The key is readable wherever the record is.
@@ -164,7 +185,11 @@ impl Rights {
                 .field_ids()
                 .map(|field| {
                     if field == collection.key {
-                        return if self.allows_something() { Access::Always } else { Access::Never };
+                        return if self.allows_something() {
+                            Access::Always
+                        } else {
+                            Access::Never
+                        };
                     }
                     join(self.layers.iter().map(|layer| layer.field(field)))
                 })
@@ -203,7 +228,11 @@ pub(crate) fn any_rows(grants: &[&Grant]) -> Condition {
             any.push(rows);
         }
     }
-    if any.len() == 1 { any.remove(0) } else { Condition::Any(any) }
+    if any.len() == 1 {
+        any.remove(0)
+    } else {
+        Condition::Any(any)
+    }
 }
 
 /// A deny's rows are false. Judged by "is true", so an unknown row rule denies.
@@ -212,13 +241,20 @@ pub(crate) fn not_rows(body: &Body) -> Condition {
 }
 
 pub(crate) fn rows_of(body: &Body) -> Condition {
-    body.rows.as_ref().map_or(Condition::Constant(true), |rows| (**rows).clone())
+    body.rows
+        .as_ref()
+        .map_or(Condition::Constant(true), |rows| (**rows).clone())
 }
 
 impl Rights {
     /// Both must allow: an owner's rights and what narrows them. Presets come from the owner's.
     pub fn narrowed(owner: &Self, narrowing: &Self) -> Self {
-        let layers = owner.layers.iter().chain(&narrowing.layers).cloned().collect();
+        let layers = owner
+            .layers
+            .iter()
+            .chain(&narrowing.layers)
+            .cloned()
+            .collect();
         Self::new(owner.collection, owner.action, layers)
     }
 }

@@ -86,21 +86,31 @@ impl Snapshot {
         let mut entries = vec![];
         let mut valid_until: Option<i64> = None;
         for binding in bindings {
-            for edge in [binding.from, binding.until].into_iter().flatten().filter(|edge| *edge > now) {
+            for edge in [binding.from, binding.until]
+                .into_iter()
+                .flatten()
+                .filter(|edge| *edge > now)
+            {
                 valid_until = Some(valid_until.map_or(edge, |known| known.min(edge)));
             }
-            let live = binding.from.is_none_or(|from| from <= now) && binding.until.is_none_or(|until| now < until);
+            let live = binding.from.is_none_or(|from| from <= now)
+                && binding.until.is_none_or(|until| now < until);
             if live {
                 self.bind(binding, &mut keys, &mut entries);
             }
         }
         self.public_entry("everyone", &mut keys, &mut entries);
         // Fallback looks at what is stored, not at what is live: an expired role must not open the fallback door.
-        let only_user = bindings.iter().all(|binding| binding.to == BoundTo::Role("user".into()));
+        let only_user = bindings
+            .iter()
+            .all(|binding| binding.to == BoundTo::Role("user".into()));
         if only_user {
             self.fallback_entry(&mut keys, &mut entries);
         }
-        Admission { roles: self.intern(keys, entries), valid_until }
+        Admission {
+            roles: self.intern(keys, entries),
+            valid_until,
+        }
     }
 
     /// The roles in force for a request without a session.
@@ -124,10 +134,9 @@ impl Snapshot {
 
     fn bind(&self, binding: &Binding, keys: &mut Vec<EntryKey>, entries: &mut Vec<RoleEntry>) {
         // A restriction that cannot be read restricts to nothing.
-        let clip = binding
-            .restricted_to
-            .as_ref()
-            .map(|names| Arc::new(crate::snapshot::restriction(&self.catalog, names).unwrap_or_default()));
+        let clip = binding.restricted_to.as_ref().map(|names| {
+            Arc::new(crate::snapshot::restriction(&self.catalog, names).unwrap_or_default())
+        });
         match &binding.to {
             BoundTo::Role(role) => {
                 if let Some(place) = self.role_places.get(role) {
@@ -135,14 +144,23 @@ impl Snapshot {
                 }
             }
             BoundTo::Profile(profile) => {
-                let Some(profile) = self.profiles.get(profile) else { return };
+                let Some(profile) = self.profiles.get(profile) else {
+                    return;
+                };
                 for (place, restricted) in &profile.roles {
                     let clip = match (&clip, restricted) {
                         (None, other) => other.clone(),
                         (some, None) => some.clone(),
                         (Some(a), Some(b)) => Some(Arc::new(a.intersection(b).copied().collect())),
                     };
-                    self.entry(*place, clip, profile.addresses.clone(), false, keys, entries);
+                    self.entry(
+                        *place,
+                        clip,
+                        profile.addresses.clone(),
+                        false,
+                        keys,
+                        entries,
+                    );
                 }
             }
         }
@@ -174,23 +192,43 @@ impl Snapshot {
         if role.administrator && clip.is_some() {
             return;
         }
-        let identity = addresses.iter().map(|list| list.as_ptr() as usize).collect();
-        let key = (place, clip.as_ref().map(|clip| clip.iter().copied().collect()), identity, public);
+        let identity = addresses
+            .iter()
+            .map(|list| list.as_ptr() as usize)
+            .collect();
+        let key = (
+            place,
+            clip.as_ref().map(|clip| clip.iter().copied().collect()),
+            identity,
+            public,
+        );
         if !keys.contains(&key) {
             keys.push(key);
-            entries.push(RoleEntry { role, clip, addresses, public });
+            entries.push(RoleEntry {
+                role,
+                clip,
+                addresses,
+                public,
+            });
         }
     }
 
     fn intern(&self, keys: Vec<EntryKey>, entries: Vec<RoleEntry>) -> Arc<RoleSet> {
-        let mut known = self.sets.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .sets
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(set) = known.get(&keys) {
             return Arc::clone(set);
         }
         if known.len() >= MAX_SETS {
             known.clear();
         }
-        let mut names: Vec<Arc<str>> = entries.iter().map(|entry| Arc::clone(&entry.role.key)).collect();
+        let mut names: Vec<Arc<str>> = entries
+            .iter()
+            .map(|entry| Arc::clone(&entry.role.key))
+            .collect();
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(Arc::clone(name)));
         let set = Arc::new(RoleSet {
@@ -209,6 +247,38 @@ impl RoleSet {
     /// Distinguishes this set from every other one.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// A role of this set whose new permissions on a collection would take effect at this moment; a role that is
+    /// bound rather than one that everybody holds, where there is one.
+    pub(crate) fn receptive_role(
+        &self,
+        collection: Option<CollectionId>,
+        context: &Context,
+    ) -> Option<Arc<str>> {
+        let receptive = |entry: &&RoleEntry| {
+            entry
+                .role
+                .when
+                .as_ref()
+                .is_none_or(|when| eval_when(when, context) == Some(true))
+                && entry
+                    .addresses
+                    .iter()
+                    .all(|list| context.request.ip.is_some_and(|ip| in_list(list, ip)))
+                && entry
+                    .clip
+                    .as_ref()
+                    .is_none_or(|clip| collection.is_some_and(|id| clip.contains(&id)))
+        };
+        let bound = self
+            .entries
+            .iter()
+            .filter(|entry| !entry.public)
+            .find(receptive);
+        bound
+            .or_else(|| self.entries.iter().find(receptive))
+            .map(|entry| Arc::clone(&entry.role.key))
     }
 
     /// The keys of its roles: `$user.roles`.
@@ -231,7 +301,12 @@ impl RoleSet {
     }
 
     /// The same answer from the roles themselves, without the table and without allocating.
-    pub fn quick_unmerged(&self, snapshot: &Snapshot, collection: CollectionId, action: ActionId) -> Quick {
+    pub fn quick_unmerged(
+        &self,
+        snapshot: &Snapshot,
+        collection: CollectionId,
+        action: ActionId,
+    ) -> Quick {
         let mut state = CellState::default();
         for entry in &self.entries {
             entry.visit(snapshot, collection, action.bit(), |body, _, bits| {
@@ -249,10 +324,16 @@ impl RoleSet {
         let mut states: Vec<CellState> = vec![CellState::default(); snapshot.catalog.len()];
         const ALL: u16 = (1 << crate::RECORD_ACTIONS) - 1;
         for entry in &self.entries {
-            if entry.role.administrator || entry.role.implicit_allow || !entry.role.wild.is_empty() || entry.clip.is_some() {
+            if entry.role.administrator
+                || entry.role.implicit_allow
+                || !entry.role.wild.is_empty()
+                || entry.clip.is_some()
+            {
                 for collection in snapshot.catalog.iter() {
                     let state = &mut states[collection.id.0 as usize];
-                    entry.visit(snapshot, collection.id, ALL, |body, _, bits| state.add(entry, body, bits));
+                    entry.visit(snapshot, collection.id, ALL, |body, _, bits| {
+                        state.add(entry, body, bits)
+                    });
                 }
             } else {
                 for permission in &entry.role.entries {
@@ -265,7 +346,13 @@ impl RoleSet {
     }
 
     /// What this set says about an action on a collection's records, at this moment.
-    pub fn rights(&self, snapshot: &Snapshot, collection: CollectionId, action: ActionId, context: &Context) -> Arc<Rights> {
+    pub fn rights(
+        &self,
+        snapshot: &Snapshot,
+        collection: CollectionId,
+        action: ActionId,
+        context: &Context,
+    ) -> Arc<Rights> {
         let cell = self.cell(snapshot, Some(collection), action, true);
         cell.at(collection, action, context)
     }
@@ -281,10 +368,20 @@ impl RoleSet {
         development: bool,
     ) -> Arc<Rights> {
         let cell = self.cell(snapshot, collection, action, development);
-        cell.at(collection.unwrap_or(CollectionId(u32::MAX)), action, context)
+        cell.at(
+            collection.unwrap_or(CollectionId(u32::MAX)),
+            action,
+            context,
+        )
     }
 
-    fn cell(&self, snapshot: &Snapshot, collection: Option<CollectionId>, action: ActionId, development: bool) -> Arc<Cell> {
+    fn cell(
+        &self,
+        snapshot: &Snapshot,
+        collection: Option<CollectionId>,
+        action: ActionId,
+        development: bool,
+    ) -> Arc<Cell> {
         // Development mode does not change while the program runs, so it is no part of the key.
         let key = (collection.map_or(u32::MAX, |id| id.0), action);
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
@@ -299,7 +396,13 @@ impl RoleSet {
         cell
     }
 
-    fn make_cell(&self, snapshot: &Snapshot, collection: Option<CollectionId>, action: ActionId, development: bool) -> Cell {
+    fn make_cell(
+        &self,
+        snapshot: &Snapshot,
+        collection: Option<CollectionId>,
+        action: ActionId,
+        development: bool,
+    ) -> Cell {
         let mut layer = Layer::default();
         let mut allow_conditions = vec![];
         let mut deny_conditions = vec![];
@@ -311,30 +414,58 @@ impl RoleSet {
                         found.push((position, Arc::clone(body)));
                     });
                 }
-                collection => entry.visit_special(snapshot, collection, action, development, &mut |body, position| {
-                    found.push((position, Arc::clone(body)));
-                }),
+                collection => entry.visit_special(
+                    snapshot,
+                    collection,
+                    action,
+                    development,
+                    &mut |body, position| {
+                        found.push((position, Arc::clone(body)));
+                    },
+                ),
             }
             // The order of the document, whichever list a permission is kept in.
             found.sort_by_key(|(position, _)| *position);
             for (position, body) in found {
-                let condition =
-                    GrantCondition { addresses: entry.addresses.clone(), role_when: entry.role.when.clone() };
+                let condition = GrantCondition {
+                    addresses: entry.addresses.clone(),
+                    role_when: entry.role.when.clone(),
+                };
                 let (grants, conditions, condition) = match body.effect {
                     Effect::Allow => (&mut layer.allows, &mut allow_conditions, condition),
-                    Effect::Deny => (&mut layer.denies, &mut deny_conditions, GrantCondition::default()),
+                    Effect::Deny => (
+                        &mut layer.denies,
+                        &mut deny_conditions,
+                        GrantCondition::default(),
+                    ),
                 };
                 let role = Arc::clone(&entry.role.key);
-                grants.push(Grant { body, role, position, administrator: entry.role.administrator });
+                grants.push(Grant {
+                    body,
+                    role,
+                    position,
+                    administrator: entry.role.administrator,
+                });
                 conditions.push(condition);
             }
         }
-        let conditions: Vec<GrantCondition> = allow_conditions.into_iter().chain(deny_conditions).collect();
+        let conditions: Vec<GrantCondition> = allow_conditions
+            .into_iter()
+            .chain(deny_conditions)
+            .collect();
         let conditional = layer.grants().any(|grant| grant.body.is_conditional())
-            || conditions.iter().any(|condition| !condition.addresses.is_empty() || condition.role_when.is_some());
+            || conditions
+                .iter()
+                .any(|condition| !condition.addresses.is_empty() || condition.role_when.is_some());
         let id = collection.unwrap_or(CollectionId(u32::MAX));
-        let unconditional = (!conditional).then(|| Arc::new(Rights::new(id, action, vec![layer.clone()])));
-        Cell { layer, conditions, unconditional, variants: Mutex::default() }
+        let unconditional =
+            (!conditional).then(|| Arc::new(Rights::new(id, action, vec![layer.clone()])));
+        Cell {
+            layer,
+            conditions,
+            unconditional,
+            variants: Mutex::default(),
+        }
     }
 }
 
@@ -343,17 +474,28 @@ impl Cell {
         if let Some(rights) = &self.unconditional {
             return Arc::clone(rights);
         }
-        let holds: Vec<bool> =
-            self.layer.grants().zip(&self.conditions).map(|(grant, condition)| condition.holds(grant, context)).collect();
+        let holds: Vec<bool> = self
+            .layer
+            .grants()
+            .zip(&self.conditions)
+            .map(|(grant, condition)| condition.holds(grant, context))
+            .collect();
         let mut variants = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rights) = variants.get(&holds) {
             return Arc::clone(rights);
         }
         let mut remaining = holds.iter();
         let mut keep = |grants: &[Grant]| -> Vec<Grant> {
-            grants.iter().filter(|_| *remaining.next().unwrap_or(&false)).cloned().collect()
+            grants
+                .iter()
+                .filter(|_| *remaining.next().unwrap_or(&false))
+                .cloned()
+                .collect()
         };
-        let layer = Layer { allows: keep(&self.layer.allows), denies: keep(&self.layer.denies) };
+        let layer = Layer {
+            allows: keep(&self.layer.allows),
+            denies: keep(&self.layer.denies),
+        };
         let rights = Arc::new(Rights::new(collection, action, vec![layer]));
         if variants.len() < 256 {
             variants.insert(holds, Arc::clone(&rights));
@@ -366,7 +508,9 @@ impl GrantCondition {
     // A permission's own `when` and `via` make it a statement or not; a role's `when` and a profile's addresses
     // only ever take allows away, so a deny cannot be escaped by coming from elsewhere.
     fn holds(&self, grant: &Grant, context: &Context) -> bool {
-        let truth = |condition: &Option<Arc<Condition>>| condition.as_ref().map(|when| eval_when(when, context));
+        let truth = |condition: &Option<Arc<Condition>>| {
+            condition.as_ref().map(|when| eval_when(when, context))
+        };
         let own = match (truth(&grant.body.when), grant.body.effect) {
             (None, _) => true,
             (Some(truth), Effect::Allow) => truth == Some(true),
@@ -375,11 +519,18 @@ impl GrantCondition {
         let via = grant.body.via.as_ref().is_none_or(|via| {
             context.request.face.as_deref() == Some(via.face.as_str())
                 && (via.operations.is_empty()
-                    || context.request.operation.as_deref().is_some_and(|name| via.operations.iter().any(|o| o == name)))
+                    || context
+                        .request
+                        .operation
+                        .as_deref()
+                        .is_some_and(|name| via.operations.iter().any(|o| o == name)))
         });
         own && via
             && truth(&self.role_when).is_none_or(|truth| truth == Some(true))
-            && self.addresses.iter().all(|list| context.request.ip.is_some_and(|ip| in_list(list, ip)))
+            && self
+                .addresses
+                .iter()
+                .all(|list| context.request.ip.is_some_and(|ip| in_list(list, ip)))
     }
 }
 
@@ -391,7 +542,13 @@ fn in_list(list: &[IpNet], ip: IpAddr) -> bool {
 
 impl RoleEntry {
     // Calls `each` with the permissions of this role for any of `bits` on a collection.
-    fn visit(&self, snapshot: &Snapshot, id: CollectionId, bits: u16, mut each: impl FnMut(&Arc<Body>, u16, u16)) {
+    fn visit(
+        &self,
+        snapshot: &Snapshot,
+        id: CollectionId,
+        bits: u16,
+        mut each: impl FnMut(&Arc<Body>, u16, u16),
+    ) {
         if self.role.administrator {
             each(plain_allow(), IMPLICIT, bits);
             return;
@@ -402,10 +559,17 @@ impl RoleEntry {
         let mut covered = 0;
         let entries = &self.role.entries;
         let first = entries.partition_point(|entry| entry.collection < id);
-        for entry in entries[first..].iter().take_while(|entry| entry.collection == id) {
+        for entry in entries[first..]
+            .iter()
+            .take_while(|entry| entry.collection == id)
+        {
             covered |= entry.actions;
             if entry.actions & bits != 0 {
-                each(self.role.body(entry.body), entry.position, entry.actions & bits);
+                each(
+                    self.role.body(entry.body),
+                    entry.position,
+                    entry.actions & bits,
+                );
             }
         }
         if self.role.wild.is_empty() && !self.role.implicit_allow {
@@ -413,11 +577,18 @@ impl RoleEntry {
         }
         let collection = snapshot.catalog.get(id);
         for wild in &self.role.wild {
-            let names = wild.namespace.as_ref().is_none_or(|namespace| collection.name.namespace() == &**namespace);
+            let names = wild
+                .namespace
+                .as_ref()
+                .is_none_or(|namespace| collection.name.namespace() == &**namespace);
             if !collection.system && names && !wild.except.contains(&id) {
                 covered |= wild.actions;
                 if wild.actions & bits != 0 {
-                    each(self.role.body(wild.body), wild.position, wild.actions & bits);
+                    each(
+                        self.role.body(wild.body),
+                        wild.position,
+                        wild.actions & bits,
+                    );
                 }
             }
         }
@@ -435,7 +606,9 @@ impl RoleEntry {
         each: &mut impl FnMut(&Arc<Body>, u16),
     ) {
         let name = snapshot.actions.name(action);
-        let sensitive = ["access.", "policy.", "data.raw.", "data.schema."].iter().any(|prefix| name.starts_with(prefix));
+        let sensitive = ["access.", "policy.", "data.raw.", "data.schema."]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
         if sensitive && self.public && !development {
             return;
         }
@@ -443,7 +616,9 @@ impl RoleEntry {
             each(plain_allow(), IMPLICIT);
             return;
         }
-        let unclipped = ["auth.", "account.", "server."].iter().any(|prefix| name.starts_with(prefix));
+        let unclipped = ["auth.", "account.", "server."]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
         if let Some(clip) = &self.clip
             && !unclipped
             && (sensitive || !on.is_some_and(|id| clip.contains(&id)))
@@ -451,13 +626,22 @@ impl RoleEntry {
             return;
         }
         let mut covered = false;
-        for entry in self.role.special.iter().filter(|entry| entry.action == action) {
+        for entry in self
+            .role
+            .special
+            .iter()
+            .filter(|entry| entry.action == action)
+        {
             let matches = match (&entry.on, on) {
                 (SpecialTarget::Anything, None) => true,
-                (SpecialTarget::Anything, Some(id)) => !snapshot.catalog.get(id).system && !entry.except.contains(&id),
+                (SpecialTarget::Anything, Some(id)) => {
+                    !snapshot.catalog.get(id).system && !entry.except.contains(&id)
+                }
                 (SpecialTarget::Namespace(namespace), Some(id)) => {
                     let collection = snapshot.catalog.get(id);
-                    !collection.system && collection.name.namespace() == &**namespace && !entry.except.contains(&id)
+                    !collection.system
+                        && collection.name.namespace() == &**namespace
+                        && !entry.except.contains(&id)
                 }
                 (SpecialTarget::Collection(named), Some(id)) => *named == id,
                 (_, None) => false,

@@ -95,7 +95,11 @@ impl Snapshot {
     }
 
     /// This snapshot with one role replaced or added, everything else shared: what a change of one role costs.
-    pub fn with_role(&self, role: &crate::RoleDefinition, version: u64) -> Result<Self, Vec<Problem>> {
+    pub fn with_role(
+        &self,
+        role: &crate::RoleDefinition,
+        version: u64,
+    ) -> Result<Self, Vec<Problem>> {
         Compiler::replace_role(self, role, version)
     }
 
@@ -141,18 +145,27 @@ impl Snapshot {
 
     /// Whether a role is an administrator; `None` where there is no such role.
     pub fn is_administrator(&self, role: &str) -> Option<bool> {
-        self.role_places.get(role).map(|place| self.roles[*place].administrator)
+        self.role_places
+            .get(role)
+            .map(|place| self.roles[*place].administrator)
     }
 
     /// Whether a profile holds an administrator role; `None` where there is no such profile.
     pub fn profile_has_administrator(&self, profile: &str) -> Option<bool> {
         let profile = self.profiles.get(profile)?;
-        Some(profile.roles.iter().any(|(place, _)| self.roles[*place].administrator))
+        Some(
+            profile
+                .roles
+                .iter()
+                .any(|(place, _)| self.roles[*place].administrator),
+        )
     }
 
     /// Requests per minute for holders of a profile; 0 is unlimited.
     pub fn rate_limit(&self, profile: &str) -> u32 {
-        self.profiles.get(profile).map_or(0, |profile| profile.rate_limit)
+        self.profiles
+            .get(profile)
+            .map_or(0, |profile| profile.rate_limit)
     }
 
     /// The collections a restriction names, or the first name that is none.
@@ -162,7 +175,10 @@ impl Snapshot {
 
     /// How many permissions the roles hold.
     pub fn permission_count(&self) -> usize {
-        self.roles.iter().map(|role| role.entries.len() + role.wild.len() + role.special.len()).sum()
+        self.roles
+            .iter()
+            .map(|role| role.entries.len() + role.wild.len() + role.special.len())
+            .sum()
     }
 
     /// The roles whose permissions name a field of a collection, in rows, checks, presets or field lists.
@@ -170,28 +186,44 @@ impl Snapshot {
         let mut found = HashSet::new();
         self.roles
             .iter()
-            .filter(|role| role.entries.iter().any(|entry| entry.collection == collection))
+            .filter(|role| {
+                role.entries
+                    .iter()
+                    .any(|entry| entry.collection == collection)
+            })
             .map(|role| Arc::clone(&role.key))
             .filter(|key| found.insert(Arc::clone(key)))
             .collect()
     }
 }
 
-pub(crate) fn restriction(catalog: &Catalog, names: &[String]) -> Result<BTreeSet<CollectionId>, String> {
+pub(crate) fn restriction(
+    catalog: &Catalog,
+    names: &[String],
+) -> Result<BTreeSet<CollectionId>, String> {
     let mut covered = BTreeSet::new();
     for name in names {
         if name == "*" {
-            covered.extend(catalog.iter().filter(|collection| !collection.system).map(|collection| collection.id));
+            covered.extend(
+                catalog
+                    .iter()
+                    .filter(|collection| !collection.system)
+                    .map(|collection| collection.id),
+            );
         } else if let Some(namespace) = name.strip_suffix("/*") {
             let before = covered.len();
             covered.extend(
                 catalog
                     .iter()
-                    .filter(|collection| !collection.system && collection.name.namespace() == namespace)
+                    .filter(|collection| {
+                        !collection.system && collection.name.namespace() == namespace
+                    })
                     .map(|collection| collection.id),
             );
             // A namespace without collections yet is a name like any other: Kuzzle restricts to indexes made later.
-            if before == covered.len() && portreeve_model::check_identifier(namespace, true).is_err() {
+            if before == covered.len()
+                && portreeve_model::check_identifier(namespace, true).is_err()
+            {
                 return Err(name.clone());
             }
         } else if let Some(collection) = catalog.find_text(name) {

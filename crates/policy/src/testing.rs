@@ -7,8 +7,8 @@ use portreeve_model::{CollectionId, FieldId, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    Ask, Asker, Context, Document, ExpectedVerdict, Expectation, MemoryOutcome, MemoryWorld, Place, Record,
-    RequestFacts, Seen, Snapshot, TestCase,
+    Ask, Asker, Context, Document, Expectation, ExpectedVerdict, MemoryOutcome, MemoryWorld, Place,
+    Record, RequestFacts, Seen, Snapshot, TestCase,
 };
 
 /// An expectation that was not met, or a test that could not be run.
@@ -40,7 +40,11 @@ pub fn run_tests(document: &Document, snapshot: &Arc<Snapshot>) -> TestReport {
         report.tests += 1;
         match prepare(snapshot, test) {
             Err(message) => {
-                report.failures.push(TestFailure { place: test.place.clone(), test: test.name.clone(), message });
+                report.failures.push(TestFailure {
+                    place: test.place.clone(),
+                    test: test.name.clone(),
+                    message,
+                });
             }
             Ok((world, asker)) => {
                 for expectation in &test.expect {
@@ -103,7 +107,11 @@ pub fn prepare(snapshot: &Arc<Snapshot>, test: &TestCase) -> Result<(MemoryWorld
     };
     let narrowing = match &test.subject.narrowed_to {
         None => None,
-        Some(keys) => Some(snapshot.narrowing(keys).ok_or("narrowed_to names a role that does not exist")?),
+        Some(keys) => Some(
+            snapshot
+                .narrowing(keys)
+                .ok_or("narrowed_to names a role that does not exist")?,
+        ),
     };
     let context = Context {
         user: user_row.map(Arc::new),
@@ -112,7 +120,14 @@ pub fn prepare(snapshot: &Arc<Snapshot>, test: &TestCase) -> Result<(MemoryWorld
         request: request_facts(&test.subject.request)?,
         claims: Arc::new(test.subject.claims.clone()),
     };
-    Ok((world, Asker { roles, narrowing, context }))
+    Ok((
+        world,
+        Asker {
+            roles,
+            narrowing,
+            context,
+        },
+    ))
 }
 
 /// The time of a test that names none: 2026-01-01T00:00:00Z.
@@ -122,11 +137,19 @@ fn check_binding(snapshot: &Snapshot, binding: &crate::Binding) -> Result<(), St
     match &binding.to {
         crate::BoundTo::Role(role) if snapshot.is_administrator(role).is_none() => {
             let keys: Vec<&str> = snapshot.role_keys().map(|key| &**key).collect();
-            Err(format!("there is no role '{role}'{}", crate::suggestion(role, keys.iter().copied())))
+            Err(format!(
+                "there is no role '{role}'{}",
+                crate::suggestion(role, keys.iter().copied())
+            ))
         }
-        crate::BoundTo::Profile(profile) if snapshot.profile_has_administrator(profile).is_none() => {
+        crate::BoundTo::Profile(profile)
+            if snapshot.profile_has_administrator(profile).is_none() =>
+        {
             let keys: Vec<&str> = snapshot.profile_keys().map(String::as_str).collect();
-            Err(format!("there is no profile '{profile}'{}", crate::suggestion(profile, keys.iter().copied())))
+            Err(format!(
+                "there is no profile '{profile}'{}",
+                crate::suggestion(profile, keys.iter().copied())
+            ))
         }
         _ => Ok(()),
     }
@@ -136,11 +159,21 @@ fn request_facts(given: &[(String, String)]) -> Result<RequestFacts, String> {
     let mut facts = RequestFacts::default();
     for (name, value) in given {
         match name.as_str() {
-            "ip" => facts.ip = Some(value.parse().map_err(|_| format!("'{value}' is no address"))?),
+            "ip" => {
+                facts.ip = Some(
+                    value
+                        .parse()
+                        .map_err(|_| format!("'{value}' is no address"))?,
+                )
+            }
             "method" => facts.method = Some(Arc::from(value.as_str())),
             "face" => facts.face = Some(Arc::from(value.as_str())),
             "operation" => facts.operation = Some(Arc::from(value.as_str())),
-            other => return Err(format!("a request has no '{other}'; there is ip, method, face, operation")),
+            other => {
+                return Err(format!(
+                    "a request has no '{other}'; there is ip, method, face, operation"
+                ));
+            }
         }
     }
     Ok(facts)
@@ -150,15 +183,28 @@ fn request_facts(given: &[(String, String)]) -> Result<RequestFacts, String> {
 pub fn attributes(snapshot: &Snapshot, record: &Record) -> HashMap<Arc<str>, Value> {
     let users = snapshot.catalog().find_text("users");
     users.map_or_else(HashMap::new, |users| {
-        users.field_ids().map(|id| (Arc::clone(&users.field(id).name), record.get(id).clone())).collect()
+        users
+            .field_ids()
+            .map(|id| (Arc::clone(&users.field(id).name), record.get(id).clone()))
+            .collect()
     })
 }
 
 fn find(snapshot: &Snapshot, name: &str) -> Result<CollectionId, String> {
-    let found = snapshot.catalog().find_text(name).map(|collection| collection.id);
+    let found = snapshot
+        .catalog()
+        .find_text(name)
+        .map(|collection| collection.id);
     found.ok_or_else(|| {
-        let names: Vec<String> = snapshot.catalog().iter().map(|collection| collection.name.to_string()).collect();
-        format!("there is no collection '{name}'{}", crate::suggestion(name, names.iter().map(String::as_str)))
+        let names: Vec<String> = snapshot
+            .catalog()
+            .iter()
+            .map(|collection| collection.name.to_string())
+            .collect();
+        format!(
+            "there is no collection '{name}'{}",
+            crate::suggestion(name, names.iter().map(String::as_str))
+        )
     })
 }
 
@@ -170,7 +216,12 @@ fn text_of(json: Option<&Json>) -> Option<String> {
     }
 }
 
-fn user_record(snapshot: &Snapshot, id: &str, number: usize, given: &Map<String, Json>) -> Result<Record, String> {
+fn user_record(
+    snapshot: &Snapshot,
+    id: &str,
+    number: usize,
+    given: &Map<String, Json>,
+) -> Result<Record, String> {
     let users = find(snapshot, "users")?;
     let collection = snapshot.catalog().get(users);
     let mut record = Record(vec![Value::Null; collection.fields.len()]);
@@ -197,17 +248,30 @@ fn user_record(snapshot: &Snapshot, id: &str, number: usize, given: &Map<String,
 }
 
 /// A record from JSON values, each read by its field's type; what is not given is null (or the key's default).
-pub fn read_record(snapshot: &Snapshot, id: CollectionId, given: &Map<String, Json>) -> Result<Record, String> {
+pub fn read_record(
+    snapshot: &Snapshot,
+    id: CollectionId,
+    given: &Map<String, Json>,
+) -> Result<Record, String> {
     let collection = snapshot.catalog().get(id);
     let mut record = Record(vec![Value::Null; collection.fields.len()]);
     fill(snapshot, id, given, &mut record)?;
     if record.get(collection.key).is_null() {
-        return Err(format!("a given record of '{}' needs its key '{}'", collection.name, collection.key_field().name));
+        return Err(format!(
+            "a given record of '{}' needs its key '{}'",
+            collection.name,
+            collection.key_field().name
+        ));
     }
     Ok(record)
 }
 
-fn fill(snapshot: &Snapshot, id: CollectionId, given: &Map<String, Json>, record: &mut Record) -> Result<(), String> {
+fn fill(
+    snapshot: &Snapshot,
+    id: CollectionId,
+    given: &Map<String, Json>,
+    record: &mut Record,
+) -> Result<(), String> {
     for (field, value) in read_fields(snapshot, id, given)? {
         record.0[field.index()] = value;
     }
@@ -227,7 +291,8 @@ pub fn read_fields(
             let hint = crate::suggestion(name, collection.fields.iter().map(|field| &*field.name));
             format!("'{}' has no field '{name}'{hint}", collection.name)
         })?;
-        let value = Value::from_json(collection.field(field).ty, json).map_err(|error| format!("{name}: {error}"))?;
+        let value = Value::from_json(collection.field(field).ty, json)
+            .map_err(|error| format!("{name}: {error}"))?;
         fields.push((field, value));
     }
     Ok(fields)
@@ -256,25 +321,47 @@ fn meets(world: &mut MemoryWorld, asker: &Asker, expectation: &Expectation) -> R
         Ask::Create { collection, send } => {
             let id = find(&snapshot, collection)?;
             let sent = sent_fields(&snapshot, id, send);
-            written(id, sent.map_or_else(MemoryOutcome::Invalid, |sent| world.create(asker, id, sent)))
+            written(
+                id,
+                sent.map_or_else(MemoryOutcome::Invalid, |sent| world.create(asker, id, sent)),
+            )
         }
-        Ask::Update { collection, key, send } => {
+        Ask::Update {
+            collection,
+            key,
+            send,
+        } => {
             let id = find(&snapshot, collection)?;
             let key = key_of(world, id, key)?;
             let sent = sent_fields(&snapshot, id, send);
-            written(id, sent.map_or_else(MemoryOutcome::Invalid, |sent| world.update(asker, id, &key, sent)))
+            written(
+                id,
+                sent.map_or_else(MemoryOutcome::Invalid, |sent| {
+                    world.update(asker, id, &key, sent)
+                }),
+            )
         }
         Ask::Delete { collection, key } => {
             let id = find(&snapshot, collection)?;
             let key = key_of(world, id, key)?;
             written(id, world.delete(asker, id, &key))
         }
-        Ask::Can { action, collection, key } => {
+        Ask::Can {
+            action,
+            collection,
+            key,
+        } => {
             let found = snapshot.actions().find(action);
             let action = found.ok_or_else(|| {
-                format!("there is no action '{action}'{}", crate::suggestion(action, snapshot.actions().patterns()))
+                format!(
+                    "there is no action '{action}'{}",
+                    crate::suggestion(action, snapshot.actions().patterns())
+                )
             })?;
-            let id = collection.as_deref().map(|name| find(&snapshot, name)).transpose()?;
+            let id = collection
+                .as_deref()
+                .map(|name| find(&snapshot, name))
+                .transpose()?;
             let key = match (id, key) {
                 (Some(id), Some(key)) => Some(key_of(world, id, key)?),
                 _ => None,
@@ -284,14 +371,16 @@ fn meets(world: &mut MemoryWorld, asker: &Asker, expectation: &Expectation) -> R
                 let rights = world.rights(asker, id, action);
                 match &key {
                     None => rights.allows_something(),
-                    Some(key) => world.get(id, key).is_some_and(|record| match rights.reach() {
-                        crate::Access::Never => false,
-                        crate::Access::Always => true,
-                        crate::Access::When(condition) => {
-                            let subject = crate::Subject::read(&record);
-                            crate::eval(condition, subject, &asker.context, world) == Some(true)
-                        }
-                    }),
+                    Some(key) => world
+                        .get(id, key)
+                        .is_some_and(|record| match rights.reach() {
+                            crate::Access::Never => false,
+                            crate::Access::Always => true,
+                            crate::Access::When(condition) => {
+                                let subject = crate::Subject::read(&record);
+                                crate::eval(condition, subject, &asker.context, world) == Some(true)
+                            }
+                        }),
                 }
             } else {
                 world.can(asker, action, id.map(|id| (id, key.as_ref())))
@@ -306,7 +395,10 @@ fn meets(world: &mut MemoryWorld, asker: &Asker, expectation: &Expectation) -> R
         ExpectedVerdict::Keys(_) => return Err("a list of keys is expected of 'list' only".into()),
     };
     if !met {
-        return Err(format!("expected {}, got {outcome}", verdict_word(&expectation.verdict)));
+        return Err(format!(
+            "expected {}, got {outcome}",
+            verdict_word(&expectation.verdict)
+        ));
     }
     if let (Some((id, seen)), true) = (&shown, outcome == "allow") {
         shows(world, *id, seen, expectation)?;
@@ -314,7 +406,11 @@ fn meets(world: &mut MemoryWorld, asker: &Asker, expectation: &Expectation) -> R
     Ok(())
 }
 
-fn sent_fields(snapshot: &Snapshot, id: CollectionId, send: &Map<String, Json>) -> Result<Vec<(FieldId, Value)>, String> {
+fn sent_fields(
+    snapshot: &Snapshot,
+    id: CollectionId,
+    send: &Map<String, Json>,
+) -> Result<Vec<(FieldId, Value)>, String> {
     read_fields(snapshot, id, send)
 }
 
@@ -327,10 +423,18 @@ fn verdict_word(verdict: &ExpectedVerdict) -> &'static str {
     }
 }
 
-fn written(id: CollectionId, outcome: MemoryOutcome) -> (Option<(CollectionId, Seen)>, &'static str) {
+fn written(
+    id: CollectionId,
+    outcome: MemoryOutcome,
+) -> (Option<(CollectionId, Seen)>, &'static str) {
     match outcome {
         MemoryOutcome::Stored(record) => {
-            let seen = record.0.into_iter().enumerate().map(|(place, value)| (FieldId::at(place), value)).collect();
+            let seen = record
+                .0
+                .into_iter()
+                .enumerate()
+                .map(|(place, value)| (FieldId::at(place), value))
+                .collect();
             (Some((id, seen)), "allow")
         }
         MemoryOutcome::Deleted => (None, "allow"),
@@ -364,7 +468,11 @@ fn meets_list(
             expected.sort();
             found.sort();
             if expected != found {
-                return Err(format!("expected the keys [{}], got [{}]", expected.join(", "), keys.join(", ")));
+                return Err(format!(
+                    "expected the keys [{}], got [{}]",
+                    expected.join(", "),
+                    keys.join(", ")
+                ));
             }
             if let Some((_, seen)) = listed.first() {
                 shows(world, id, seen, expectation)?;
@@ -377,26 +485,55 @@ fn meets_list(
         {
             Ok(())
         }
-        (ExpectedVerdict::Allow, Ok(_)) if world.rights(asker, id, crate::READ_MANY).allows_something() => Ok(()),
-        (verdict, Err(error)) => Err(format!("expected {}, got: {}", verdict_word(verdict), error.0)),
-        (verdict, Ok(listed)) => Err(format!("expected {}, got {} records", verdict_word(verdict), listed.len())),
+        (ExpectedVerdict::Allow, Ok(_))
+            if world.rights(asker, id, crate::READ_MANY).allows_something() =>
+        {
+            Ok(())
+        }
+        (verdict, Err(error)) => Err(format!(
+            "expected {}, got: {}",
+            verdict_word(verdict),
+            error.0
+        )),
+        (verdict, Ok(listed)) => Err(format!(
+            "expected {}, got {} records",
+            verdict_word(verdict),
+            listed.len()
+        )),
     }
 }
 
-fn shows(world: &MemoryWorld, id: CollectionId, seen: &Seen, expectation: &Expectation) -> Result<(), String> {
+fn shows(
+    world: &MemoryWorld,
+    id: CollectionId,
+    seen: &Seen,
+    expectation: &Expectation,
+) -> Result<(), String> {
     let collection = world.catalog().get(id);
     for name in &expectation.hides {
-        if seen.iter().any(|(field, _)| *collection.field(*field).name == **name) {
-            return Err(format!("'{name}' should not exist for this caller, and does"));
+        if seen
+            .iter()
+            .any(|(field, _)| *collection.field(*field).name == **name)
+        {
+            return Err(format!(
+                "'{name}' should not exist for this caller, and does"
+            ));
         }
     }
     for (name, expected) in expectation.shows.iter().flatten() {
-        let found = seen.iter().find(|(field, _)| *collection.field(*field).name == **name);
-        let Some((field, value)) = found else { return Err(format!("'{name}' should be shown, and is not")) };
+        let found = seen
+            .iter()
+            .find(|(field, _)| *collection.field(*field).name == **name);
+        let Some((field, value)) = found else {
+            return Err(format!("'{name}' should be shown, and is not"));
+        };
         let ty = collection.field(*field).ty;
         let wanted = Value::from_json(ty, expected).map_err(|error| format!("{name}: {error}"))?;
         if wanted != *value {
-            return Err(format!("'{name}' should be {expected}, and is {}", value.to_json(ty)));
+            return Err(format!(
+                "'{name}' should be {expected}, and is {}",
+                value.to_json(ty)
+            ));
         }
     }
     Ok(())

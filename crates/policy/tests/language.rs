@@ -254,6 +254,7 @@ fn numbers_keep_their_digits_in_json() {
         ("-0", json!({"number": "-0"})),
         ("007", json!({"number": "007"})),
         ("1e3", json!({"number": "1e3"})),
+        ("3.4e+57", json!({"number": "3.4e+57"})),
         ("9223372036854775807", json!(i64::MAX)),
         (
             "9223372036854775808",

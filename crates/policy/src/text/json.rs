@@ -100,11 +100,12 @@ fn path(path: &Path) -> Value {
     Value::String(names.collect::<Vec<_>>().join("."))
 }
 
-// The number as JSON holds it, if reading it gives the same digits back. Up to fifteen of them any reader of doubles is
-// exact; beyond, readers differ in the last one.
+// The number as JSON holds it, if reading it gives the same digits back. Up to fifteen of them and without an exponent
+// any reader of doubles is exact; beyond, readers differ in the last digit, ours among them.
 fn exact_number(text: &str) -> Option<Number> {
     let number = match text.parse::<i64>() {
         Ok(integer) => Number::from(integer),
+        Err(_) if text.contains(['e', 'E']) => return None,
         Err(_) if text.bytes().filter(u8::is_ascii_digit).count() > 15 => return None,
         Err(_) => Number::from_f64(text.parse().ok()?)?,
     };
