@@ -1,1 +1,35 @@
-//! Kit for faces: caller extraction, limits, request ids, JSON writing
+//! Kit for faces: what every wire protocol needs of HTTP and none of them should write twice.
+//!
+//! Request ids, the bearer token, the client's address, bodies with limits, strict JSON and query strings, the guard
+//! around a router, problem details and the writer that turns records into bytes as the store pushes them.
+//!
+//! It must not know what is asked: no collection, no rule, no account. Whatever is refused here is an enum that a face
+//! maps to its own wire format; only the guard, which stands in front of every face, answers by itself. To add a
+//! limit: a variant in the enum of its module, and every face's error map fails to compile until it says what to
+//! answer.
+
+mod bearer;
+mod body;
+mod guard;
+mod headers;
+mod json;
+mod loopback;
+mod peer;
+mod problem;
+mod query;
+mod request_id;
+mod shown;
+mod sink;
+
+pub use bearer::{MalformedToken, bearer};
+pub use body::{BodyError, MAX_BODY, MediaType, media_type, read_body, read_text};
+pub use guard::{Guard, guarded};
+pub use headers::{DECISION_ID, bytes_response};
+pub use json::{JsonError, MAX_DEPTH, parse_json};
+pub use loopback::{ForeignSite, check_loopback};
+pub use peer::{Peer, peer};
+pub use problem::{Problem, internal_problem};
+pub use query::{Pairs, QueryError, pairs};
+pub use request_id::{REQUEST_ID, RequestIds, request_id};
+pub use shown::shown;
+pub use sink::JsonSink;
