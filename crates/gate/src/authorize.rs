@@ -335,6 +335,14 @@ impl Gate {
         .any(|action| self.rights(caller, collection, action).allows_something())
     }
 
+    // System collections are written by typed operations only, whoever asks.
+    fn writable(&self, caller: &Caller, rights: Arc<Rights>) -> Arc<Rights> {
+        if caller.snapshot.catalog().get(rights.collection()).system {
+            return Arc::new(Rights::nothing(rights.collection(), rights.action()));
+        }
+        rights
+    }
+
     // Not allowed: forbidden where the collection can be seen, otherwise as if it were not there.
     fn refuse(&self, caller: &Caller, collection: CollectionId) -> Refused {
         if self.knows(caller, collection) {
@@ -540,13 +548,11 @@ impl Gate {
         let collection = Self::find(caller, name)?;
         let delete = self.rights(caller, collection, DELETE_ONE);
         let read = self.rights(caller, collection, READ_ONE);
-        if caller.snapshot.catalog().get(collection).system {
-            return Err(self.refuse(caller, collection));
-        }
+        let delete = self.writable(caller, delete);
         // A record that may be read but not deleted is forbidden, one that may not be read is not there: the
-        // template tells them apart, so only a collection nothing of which can be seen ends here.
+        // template tells them apart, so only what can be neither ends here.
         if !delete.allows_something() && !read.allows_something() {
-            return Err(self.refuse(caller, collection));
+            return Err(Refused::NotFound);
         }
         let key_value = self.key(caller, collection, key)?;
         let cache_key = (delete.id(), read.id());
@@ -584,14 +590,16 @@ impl Gate {
         let collection = Arc::clone(caller.snapshot.catalog().get(id));
         let write = self.rights(caller, id, action);
         let read = self.rights(caller, id, READ_ONE);
-        // System collections are written by typed operations only.
-        if collection.system {
-            return Err(self.refuse(caller, id));
-        }
+        let write = self.writable(caller, write);
         // A record that may be read but not changed is forbidden, one that may not be read is not there: the
         // template tells them apart, so only what can be neither ends here.
-        if !write.allows_something() && (kind == WriteKind::Create || !read.allows_something()) {
-            return Err(self.refuse(caller, id));
+        if !write.allows_something() {
+            if kind == WriteKind::Create {
+                return Err(self.refuse(caller, id));
+            }
+            if !read.allows_something() {
+                return Err(Refused::NotFound);
+            }
         }
         let mut values = vec![];
         for (field_name, json) in sent {

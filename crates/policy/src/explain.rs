@@ -612,7 +612,7 @@ impl Explaining<'_> {
         let mut rows = None;
         let mut fields = None;
         if let Some(collection) = collection {
-            if collection.system && !(question.action.0 < 3) {
+            if collection.system && question.action.0 >= 3 {
                 return None;
             }
             if let Some(record) = &question.record {

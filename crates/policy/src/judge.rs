@@ -174,7 +174,9 @@ impl WriteTemplate {
         if !write.allows_something() && kind == WriteKind::Create {
             return Err(WriteRefusal::NotAllowed);
         }
-        for field in &sent {
+        // Where nothing may be changed, the record alone decides what is told.
+        let judged = if write.allows_something() { sent.as_slice() } else { &[] };
+        for field in judged {
             let readable = *read.field(&collection, *field) != Access::Never;
             let writable = write.layers().iter().all(|layer| {
                 usable(layer)
@@ -450,12 +452,14 @@ impl<'t> WriteSession<'t> {
         }
     }
 
-    /// The relations sent that are changed, and so must be in reach.
+    /// The relations that the present attempt writes as they were sent, and so must be in reach: neither those a
+    /// preset overrules nor those sent back unchanged. Where one is not, the attempt fails and the next is tried.
     pub fn links(&self) -> impl Iterator<Item = (&'t Link, &'t Value)> + '_ {
+        let presets = &self.template.candidates[self.current].presets;
         self.template
             .links
             .iter()
-            .filter(|link| !self.exempt.contains(&link.field))
+            .filter(|link| !self.exempt.contains(&link.field) && !sets(presets, link.field))
             .filter_map(|link| {
                 let (_, value) = self.values.iter().find(|(field, _)| *field == link.field)?;
                 (!value.is_null()).then_some((link, value))

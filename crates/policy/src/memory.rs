@@ -242,13 +242,17 @@ impl MemoryWorld {
                 MemoryOutcome::NotFound
             }
         };
-        if self.catalog().get(collection).system
-            || (!write.allows_something() && !read.allows_something())
-        {
+        if kind == WriteKind::Create && self.catalog().get(collection).system {
             return Err(refused());
         }
+        // System collections are written by typed operations only; the record decides what is told.
+        let nothing = Rights::nothing(collection, action);
+        let write = if self.catalog().get(collection).system { &nothing } else { &*write };
+        if kind == WriteKind::Update && !write.allows_something() && !read.allows_something() {
+            return Err(MemoryOutcome::NotFound);
+        }
         let reach = |target| self.rights(asker, target, READ_ONE).reach().clone();
-        WriteTemplate::new(kind, &write, &read, self.catalog(), sent, reach).map_err(|refusal| {
+        WriteTemplate::new(kind, write, &read, self.catalog(), sent, reach).map_err(|refusal| {
             match refusal {
                 WriteRefusal::UnknownField(field) => MemoryOutcome::Invalid(format!(
                     "unknown field '{}'",
@@ -290,13 +294,14 @@ impl MemoryWorld {
             Err(outcome) => return outcome,
         };
         let mut session = template.create(&sent, &asker.context);
-        if let Some(outcome) = self.bad_link(asker, &session) {
-            return outcome;
-        }
-        let mut incomplete = false;
+        let mut invalid = None;
         while let Some(assignments) = session.next_attempt() {
+            if let Some(outcome) = self.bad_link(asker, &session) {
+                invalid = Some(outcome);
+                continue;
+            }
             let Some(record) = self.new_record(asker, collection, &assignments) else {
-                incomplete = true;
+                invalid = Some(unstorable());
                 continue;
             };
             let mut attempt = self.clone();
@@ -317,14 +322,10 @@ impl MemoryWorld {
                 Judgement::Denied => return MemoryOutcome::Forbidden,
             }
         }
-        if incomplete {
-            MemoryOutcome::Invalid("a required field is missing".into())
-        } else {
-            MemoryOutcome::Forbidden
-        }
+        invalid.unwrap_or(MemoryOutcome::Forbidden)
     }
 
-    // None where a required field has no value.
+    // None where a required field has no value, or a unique one is taken.
     fn new_record(
         &self,
         asker: &Asker,
@@ -348,10 +349,29 @@ impl MemoryWorld {
         if record.get(collection.key).is_null() {
             record.0[collection.key.index()] = self.next_key(id)?;
         }
-        let complete = collection
-            .field_ids()
-            .all(|field| collection.field(field).nullable || !record.get(field).is_null());
-        complete.then_some(record)
+        self.storable(id, &record, None).then_some(record)
+    }
+
+    // Whether a database would take it: required fields, unique values, references that lead somewhere.
+    fn storable(&self, id: CollectionId, record: &Record, replacing: Option<&Value>) -> bool {
+        let collection = self.catalog().get(id);
+        collection.field_ids().all(|field| {
+            let (declared, value) = (collection.field(field), record.get(field));
+            if value.is_null() {
+                return declared.nullable;
+            }
+            let taken = || {
+                let others = self.find(id, field, value);
+                others.iter().any(|other| Some(other.get(collection.key)) != replacing)
+            };
+            let dangling = || {
+                declared.relation.is_some_and(|to| {
+                    let itself = to.target == id && record.get(to.by) == value;
+                    !itself && self.find(to.target, to.by, value).is_empty()
+                })
+            };
+            !(declared.unique && taken()) && !dangling()
+        })
     }
 
     fn next_key(&self, id: CollectionId) -> Option<Value> {
@@ -416,21 +436,18 @@ impl MemoryWorld {
             Err(WriteDenial::NotFound) => return MemoryOutcome::NotFound,
             Err(WriteDenial::Forbidden) => return MemoryOutcome::Forbidden,
         };
-        if let Some(outcome) = self.bad_link(asker, &session) {
-            return outcome;
-        }
-        let declared = Arc::clone(self.catalog().get(collection));
-        let mut incomplete = false;
+        let mut invalid = None;
         while let Some(assignments) = session.next_attempt() {
+            if let Some(outcome) = self.bad_link(asker, &session) {
+                invalid = Some(outcome);
+                continue;
+            }
             let mut record = (*old).clone();
             for (field, value) in assignments {
                 record.0[field.index()] = value;
             }
-            if declared
-                .field_ids()
-                .any(|field| !declared.field(field).nullable && record.get(field).is_null())
-            {
-                incomplete = true;
+            if !self.storable(collection, &record, Some(key)) {
+                invalid = Some(unstorable());
                 continue;
             }
             let mut attempt = self.clone();
@@ -451,11 +468,7 @@ impl MemoryWorld {
                 Judgement::Denied => return MemoryOutcome::Forbidden,
             }
         }
-        if incomplete {
-            MemoryOutcome::Invalid("a required field is missing".into())
-        } else {
-            MemoryOutcome::Forbidden
-        }
+        invalid.unwrap_or(MemoryOutcome::Forbidden)
     }
 
     fn replace(&mut self, collection: CollectionId, key: &Value, record: Record) {
@@ -477,17 +490,9 @@ impl MemoryWorld {
     ) -> MemoryOutcome {
         let delete = self.rights(asker, collection, DELETE_ONE);
         let read = self.rights(asker, collection, READ_ONE);
-        let refused = if self.knows(asker, collection) {
-            MemoryOutcome::Forbidden
-        } else {
-            MemoryOutcome::NotFound
-        };
-        if self.catalog().get(collection).system
-            || (!delete.allows_something() && !read.allows_something())
-        {
-            return refused;
-        }
-        let template = DeleteTemplate::new(&delete, &read, self.catalog());
+        let nothing = Rights::nothing(collection, DELETE_ONE);
+        let delete = if self.catalog().get(collection).system { &nothing } else { &*delete };
+        let template = DeleteTemplate::new(delete, &read, self.catalog());
         let Some(record) = self.get(collection, key) else {
             return MemoryOutcome::NotFound;
         };
@@ -531,6 +536,10 @@ impl MemoryWorld {
             (Access::When(_), _) => true,
         }
     }
+}
+
+fn unstorable() -> MemoryOutcome {
+    MemoryOutcome::Invalid("a required field is missing, a unique value is taken, or a reference leads nowhere".into())
 }
 
 /// Checks that a rule is one a document could hold on this collection: for tests that make rules.

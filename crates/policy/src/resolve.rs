@@ -62,6 +62,7 @@ pub struct Resolver<'a> {
     guards: Option<&'a dyn Guards>,
     caller_types: Vec<Option<FieldType>>,
     depth: usize,
+    quantifiers: usize,
 }
 
 const MAX_DEPTH: usize = 96;
@@ -82,6 +83,7 @@ impl<'a> Resolver<'a> {
             guards: None,
             caller_types: vec![],
             depth: 0,
+            quantifiers: 0,
         }
     }
 
@@ -98,6 +100,7 @@ impl<'a> Resolver<'a> {
             guards: Some(guards),
             caller_types: vec![],
             depth: 0,
+            quantifiers: 0,
         }
     }
 
@@ -215,6 +218,7 @@ impl<'a> Resolver<'a> {
             } => {
                 let list = self.list_variable(variable)?;
                 let term = match self.bind(operand, bound) {
+                    Operand::Variable(Variable::User(path)) if path.len() > 1 => self.user_path(path)?,
                     Operand::Literal(_) | Operand::Variable(_) => {
                         let slot = self.slot(self.bind(operand, bound), FieldType::Text, false)?;
                         Term::Slot(
@@ -235,6 +239,9 @@ impl<'a> Resolver<'a> {
             Rule::IsNull(operand) => match self.bind(operand, bound) {
                 Operand::Literal(_) => {
                     return fail("a literal is never null; name a field or variable");
+                }
+                Operand::Variable(Variable::User(path)) if path.len() > 1 => {
+                    Condition::IsNull(self.user_path(path)?)
                 }
                 Operand::Variable(variable) => {
                     let ty = self.variable_type(variable)?.unwrap_or(FieldType::Text);
@@ -285,7 +292,10 @@ impl<'a> Resolver<'a> {
                 let collection = self.need_collection(at, &relation.to_string())?;
                 let relation = self.relation(collection, relation)?;
                 let target = Arc::clone(self.catalog.get(relation.target));
-                let condition = Box::new(self.condition(Some(&target), rule, bound)?);
+                self.quantifiers += 1;
+                let condition = self.condition(Some(&target), rule, bound);
+                self.quantifiers -= 1;
+                let condition = Box::new(condition?);
                 Condition::Quantified {
                     quantifier: *quantifier,
                     relation,
@@ -293,9 +303,7 @@ impl<'a> Resolver<'a> {
                 }
             }
             Rule::Sent(name) => {
-                if self.purpose != Purpose::Check {
-                    return fail("'sent' works in checks only");
-                }
+                self.need_check("sent()")?;
                 let collection = self.need_collection(at, name)?;
                 Condition::Sent(self.field(collection, name)?)
             }
@@ -431,6 +439,7 @@ impl<'a> Resolver<'a> {
         bound: &Bound<'_>,
     ) -> Resolved<Option<Term>> {
         match operand {
+            Operand::Variable(Variable::User(path)) if path.len() > 1 => self.user_path(path).map(Some),
             Operand::Literal(_) | Operand::Variable(_) => Ok(None),
             _ => self.term(at, operand, bound).map(Some),
         }
@@ -492,12 +501,7 @@ impl<'a> Resolver<'a> {
             Variable::User(path) => match path.as_slice() {
                 [] => Some(FieldType::Text),
                 [name] => Some(self.user_column(name)?.1),
-                _ => {
-                    return fail(format!(
-                        "'$user.{}' goes too far: only the account's own columns are known; compare a path of the record instead",
-                        path.join(".")
-                    ));
-                }
+                _ => return fail("a path from $user reads the database, which 'when', presets and lists of values do not; use the account's own columns"),
             },
             Variable::Now { .. } => Some(FieldType::Timestamp),
             Variable::Request(name) => {
@@ -520,6 +524,18 @@ impl<'a> Resolver<'a> {
                 suggestion(name, users.fields.iter().map(|field| &*field.name))
             )),
         }
+    }
+
+    // `$user.team.name`: begins at the account's own row and reads the database from there.
+    fn user_path(&mut self, path: &[String]) -> Resolved<Term> {
+        if matches!(self.purpose, Purpose::When | Purpose::Caller) {
+            return self.variable_type(&Variable::User(path.to_vec())).and_then(|_| fail("this cannot stand here"));
+        }
+        let users = self.users()?;
+        let mut term = self.path(&users, &Path(path.to_vec()))?;
+        let Start::Field(first) = term.start else { return fail("$user needs a column") };
+        term.start = Start::User(Arc::clone(&users.field(first).name));
+        Ok(Term::Path(term))
     }
 
     fn users(&self) -> Resolved<Arc<Collection>> {
@@ -696,6 +712,7 @@ impl<'a> Resolver<'a> {
                 }
                 Ok(Term::Part(*part, Box::new(inner)))
             }
+            Operand::Variable(Variable::User(path)) if path.len() > 1 => self.user_path(path),
             Operand::Parameter(name) => fail(format!("':{name}' is not a parameter of this rule")),
             other @ (Operand::Literal(_) | Operand::Variable(_)) => fail(format!(
                 "{} cannot stand here; name a field",
@@ -705,11 +722,13 @@ impl<'a> Resolver<'a> {
     }
 
     fn need_check(&self, what: &str) -> Resolved<()> {
-        if self.purpose == Purpose::Check {
-            Ok(())
-        } else {
-            fail(format!("{what} works in checks only"))
+        if self.purpose != Purpose::Check {
+            return fail(format!("{what} works in checks only"));
         }
+        if self.quantifiers > 0 {
+            return fail(format!("{what} speaks of the record written and cannot stand inside some, every or none"));
+        }
+        Ok(())
     }
 
     fn path(&mut self, collection: &Collection, path: &Path) -> Resolved<PathTerm> {

@@ -147,6 +147,11 @@ impl Rights {
         }
     }
 
+    /// No rights at all.
+    pub fn nothing(collection: CollectionId, action: ActionId) -> Self {
+        Self::new(collection, action, vec![Layer::default()])
+    }
+
     /// Distinguishes this value from every other; a key for what is derived from it.
     pub fn id(&self) -> u64 {
         self.id

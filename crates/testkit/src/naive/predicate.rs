@@ -410,8 +410,8 @@ impl Referee<'_> {
             .collect()
     }
 
-    /// Whether every name in a caller's filter exists for him. Rules of the document, and what only checks may say,
-    /// are not for callers.
+    /// Whether every name in a caller's filter exists for him. Rules of the document, variables and what only
+    /// checks may say are not for callers.
     pub fn may_name(&self, rule: &Rule, collection: &Collection) -> bool {
         let operands: Vec<&Operand> = match rule {
             Rule::Constant(_) => vec![],
@@ -422,7 +422,7 @@ impl Referee<'_> {
             Rule::Compare { left, right, .. } => vec![left, right],
             Rule::In { operand, list } => match list {
                 List::Items(items) => std::iter::once(operand).chain(items).collect(),
-                List::Variable(_) => vec![operand],
+                List::Variable(_) => return false,
             },
             Rule::Between { operand, low, high } => vec![operand, low, high],
             Rule::IsNull(operand) => vec![operand],
@@ -444,7 +444,7 @@ impl Referee<'_> {
 
     fn may_use(&self, operand: &Operand, collection: &Collection) -> bool {
         match operand {
-            Operand::Literal(_) | Operand::Variable(_) => true,
+            Operand::Literal(_) => true,
             Operand::Path(path) => match path.0.split_last() {
                 Some((field, steps)) => {
                     let target = self.may_step(steps, collection);
@@ -454,7 +454,9 @@ impl Referee<'_> {
             },
             Operand::Count(path) => self.may_follow(path, collection).is_some(),
             Operand::Part(_, inner) => self.may_use(inner, collection),
-            Operand::Old(_) | Operand::New(_) | Operand::Parameter(_) => false,
+            Operand::Variable(_) | Operand::Old(_) | Operand::New(_) | Operand::Parameter(_) => {
+                false
+            }
         }
     }
 

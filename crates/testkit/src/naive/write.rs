@@ -137,7 +137,9 @@ impl Referee<'_> {
         let together = std::iter::once(owner.allows.iter().collect());
         gentle.chain(alone).chain(together).find_map(|allows| {
             let outcome = self.outcome(write, &loan(&allows));
+            // What no database would take carries nothing.
             let carried = self.links_within_reach(write, &outcome.named)
+                && self.can_be_stored(write, &outcome)
                 && self.carry(&allows, write, &outcome);
             carried.then_some(outcome)
         })
@@ -286,7 +288,7 @@ impl Referee<'_> {
     fn links_within_reach(&self, write: &Write, fields: &[String]) -> bool {
         fields.iter().all(|field| {
             let value = &write.sent[field];
-            let unchanged = write.old.is_some_and(|old| field_of(old, field) == *value);
+            let unchanged = self.is_exempt(write, field);
             let Some(to) = write.collection.reference(field) else {
                 return true;
             };

@@ -243,10 +243,10 @@ impl Author<'_> {
 
     fn atom(&mut self) -> Rule {
         let in_check = matches!(self.purpose, Purpose::Check { .. });
-        let named = self.purpose != Purpose::Filter;
+        let in_rule = self.purpose != Purpose::Filter;
         let kinds = [
             (34, Self::comparison as fn(&mut Self) -> Option<Rule>),
-            (13, Self::ownership),
+            (if in_rule { 13 } else { 0 }, Self::ownership),
             (8, Self::is_null),
             (7, Self::is_in),
             (5, Self::is_between),
@@ -254,7 +254,7 @@ impl Author<'_> {
             (8, Self::quantified),
             (5, Self::count),
             (3, Self::date_part),
-            (if named { 8 } else { 0 }, Self::named),
+            (if in_rule { 8 } else { 0 }, Self::named),
             (if in_check { 14 } else { 0 }, Self::sent),
             (if in_check { 4 } else { 0 }, Self::matches),
             (2, Self::constant),
@@ -315,9 +315,9 @@ impl Author<'_> {
             _ => vec![],
         };
         let users = self.world.collection(USERS);
-        for spot in spots(&self.world.document, &users, 1) {
-            let plain = ["id", "number", "team", "level", "home"];
-            if spot.ty == ty && (plain.contains(&spot.path[0].as_str()) || spot.path.len() > 1) {
+        for spot in spots(&self.world.document, &users, 0) {
+            let told = ["id", "number", "team", "level", "home"];
+            if spot.ty == ty && told.contains(&spot.path[0].as_str()) {
                 found.push(Variable::User(spot.path));
             }
         }

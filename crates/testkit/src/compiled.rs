@@ -1,0 +1,204 @@
+//! The compiled engine asked the same questions as the referee, on the same worlds.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portreeve_model::{CollectionId, FieldId, Value};
+use portreeve_policy::{
+    Asker, Context, MemoryOutcome, MemoryWorld, Problem, Record, RequestFacts, Snapshot,
+};
+
+use crate::naive::{Answer, Request, Subject, World};
+
+/// A world's policy compiled and its records in memory.
+pub fn load(world: &World) -> Result<MemoryWorld, Vec<Problem>> {
+    let snapshot = Arc::new(Snapshot::compile(&world.document, 1)?);
+    Ok(populate(world, snapshot))
+}
+
+/// A world's records under a snapshot.
+pub fn populate(world: &World, snapshot: Arc<Snapshot>) -> MemoryWorld {
+    let mut memory = MemoryWorld::new(Arc::clone(&snapshot));
+    let mut insert = |name: &str, records: &BTreeMap<String, BTreeMap<String, Value>>| {
+        let Some(collection) = snapshot.catalog().find_text(name) else {
+            return;
+        };
+        for record in records.values() {
+            let values = collection
+                .fields
+                .iter()
+                .map(|field| record.get(&*field.name).cloned().unwrap_or(Value::Null))
+                .collect();
+            memory.insert(collection.id, Record(values));
+        }
+    };
+    insert("users", &world.users);
+    for (name, records) in &world.records {
+        insert(name, records);
+    }
+    memory
+}
+
+/// A subject as the engine knows it.
+pub fn asker(memory: &MemoryWorld, world: &World, subject: &Subject) -> Asker {
+    let snapshot = memory.snapshot();
+    let roles = match &subject.user {
+        Some(_) => snapshot.admit(&subject.bindings, subject.now).roles,
+        None => snapshot.admit_anonymous(),
+    };
+    let user = subject
+        .user
+        .as_ref()
+        .and_then(|id| world.users.get(id))
+        .map(|row| {
+            Arc::new(
+                row.iter()
+                    .map(|(name, value)| (Arc::from(name.as_str()), value.clone()))
+                    .collect(),
+            )
+        });
+    let text = |name: &str| {
+        subject
+            .request
+            .get(name)
+            .map(|value| Arc::from(value.as_str()))
+    };
+    let context = Context {
+        user,
+        roles: Arc::clone(roles.keys()),
+        now: subject.now,
+        request: RequestFacts {
+            ip: subject
+                .request
+                .get("ip")
+                .and_then(|ip| ip.parse::<IpAddr>().ok()),
+            method: text("method"),
+            face: text("face"),
+            operation: text("operation"),
+        },
+        claims: Arc::new(subject.claims.clone()),
+    };
+    let narrowing = subject
+        .narrowed_to
+        .as_ref()
+        .map(|roles| snapshot.narrowing(roles).expect("the world's own roles"));
+    Asker {
+        roles,
+        narrowing,
+        context,
+    }
+}
+
+fn key_text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The engine's answer.
+pub fn answer(memory: &mut MemoryWorld, asker: &Asker, request: &Request) -> Answer {
+    let (Request::Read { collection, .. }
+    | Request::List { collection, .. }
+    | Request::Create { collection, .. }
+    | Request::Update { collection, .. }
+    | Request::Delete { collection, .. }) = request;
+    let Some(declared) = memory.catalog().find_text(collection).cloned() else {
+        return Answer::NotFound;
+    };
+    let id = declared.id;
+    let key_of = |key: &str| Value::from_text(declared.key_field().ty, key).ok();
+    let named = |seen: Vec<(FieldId, Value)>| {
+        seen.into_iter()
+            .map(|(field, value)| (declared.field(field).name.to_string(), value))
+            .collect()
+    };
+    match request {
+        Request::Read { key, .. } => match key_of(key).and_then(|key| memory.read(asker, id, &key))
+        {
+            Some(seen) => Answer::Shown(named(seen)),
+            None => Answer::NotFound,
+        },
+        Request::List { filter, .. } => {
+            if !memory
+                .rights(asker, id, portreeve_policy::READ_MANY)
+                .allows_something()
+            {
+                return if memory.knows(asker, id) {
+                    Answer::Forbidden
+                } else {
+                    Answer::NotFound
+                };
+            }
+            match memory.list(asker, id, filter.as_ref()) {
+                Ok(listed) => Answer::Listed(
+                    listed
+                        .into_iter()
+                        .map(|(key, seen)| (key_text(&key), named(seen)))
+                        .collect(),
+                ),
+                Err(_) => Answer::Invalid,
+            }
+        }
+        Request::Create { key, sent, .. } => {
+            let mut fields = fields_of(memory, id, sent);
+            if let Some(key) = key {
+                let Some(key) = key_of(key) else {
+                    return Answer::Invalid;
+                };
+                fields.push((declared.key, key));
+            }
+            written(memory.create(asker, id, fields), &declared)
+        }
+        Request::Update { key, sent, .. } => {
+            let Some(key) = key_of(key) else {
+                return Answer::NotFound;
+            };
+            let fields = fields_of(memory, id, sent);
+            written(memory.update(asker, id, &key, fields), &declared)
+        }
+        Request::Delete { key, .. } => {
+            let Some(key) = key_of(key) else {
+                return Answer::NotFound;
+            };
+            written(memory.delete(asker, id, &key), &declared)
+        }
+    }
+}
+
+/// Sent fields by id; the worlds name real ones only.
+pub fn fields_of(
+    memory: &MemoryWorld,
+    id: CollectionId,
+    sent: &BTreeMap<String, Value>,
+) -> Vec<(FieldId, Value)> {
+    let collection = memory.catalog().get(id);
+    sent.iter()
+        .filter_map(|(name, value)| Some((collection.find_field(name)?, value.clone())))
+        .collect()
+}
+
+fn written(outcome: MemoryOutcome, declared: &portreeve_model::Collection) -> Answer {
+    match outcome {
+        MemoryOutcome::Stored(record) => {
+            let key = key_text(record.get(declared.key));
+            let record = declared
+                .field_ids()
+                .map(|field| {
+                    (
+                        declared.field(field).name.to_string(),
+                        record.get(field).clone(),
+                    )
+                })
+                .filter(|(_, value)| !value.is_null())
+                .collect();
+            Answer::Stored { key, record }
+        }
+        MemoryOutcome::Deleted => Answer::Deleted,
+        MemoryOutcome::NotFound => Answer::NotFound,
+        MemoryOutcome::Forbidden => Answer::Forbidden,
+        MemoryOutcome::Invalid(_) => Answer::Invalid,
+    }
+}
