@@ -1,1 +1,105 @@
-//! The operations all faces share
+//! The operations all faces share, one noun per file. A face decodes a request, calls one method of [`Portreeve`] and
+//! encodes what comes back; the command line does the same.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `authn` | [`Portreeve::sign_in`], [`Portreeve::sign_out`], [`Portreeve::caller`], [`Portreeve::operator`] |
+//! | `setup` | [`Portreeve::begin_setup`], [`Portreeve::setup`]: the closed first start |
+//! | `users` | [`Portreeve::create_user`], [`Portreeve::set_password`], [`Portreeve::list_users`] |
+//! | `records` | [`Portreeve::list`], [`Portreeve::record`], [`Portreeve::create`], [`Portreeve::update`], [`Portreeve::delete`] |
+//! | `collections` | [`Portreeve::collections`], [`Portreeve::create_collection`], [`Portreeve::alter_collection`], [`Portreeve::drop_collection`] |
+//! | `access` | [`Portreeve::document`], [`Portreeve::plan`], [`Portreeve::apply`] |
+//! | `me` | [`Portreeve::me`] |
+//! | `check`, `explain` | [`Portreeve::check`], [`Portreeve::explain`] |
+//! | `load` | [`Portreeve::load`] |
+//!
+//! This crate must not know HTTP, wire formats, SQL or a driver, and decides nothing itself: the gate does. Errors are
+//! [`ServiceError`], which has stable codes and no status; causes are for logs only.
+//!
+//! To add an operation: a type in the gate, a method of the store that executes it, and here a method that joins the
+//! two; a new way to fail is a variant of [`ServiceError`] and a line in `codes`.
+
+mod access;
+mod authn;
+mod callers;
+mod check;
+pub mod codes;
+mod collections;
+mod error;
+mod explain;
+mod load;
+mod me;
+mod open;
+mod passwords;
+mod plan;
+mod records;
+mod setup;
+mod tokens;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use portreeve_gate::Gate;
+use portreeve_model::{Clock, Entropy};
+use portreeve_store::Store;
+
+pub use access::Applied;
+pub use authn::{SESSION_LIFETIME, SignedIn};
+pub use check::{CheckAnswer, CheckRequest};
+pub use collections::{AlterCollection, CollectionView, FieldView, RelationView};
+pub use error::ServiceError;
+pub use explain::Explained;
+pub use load::{LoadError, Loaded};
+pub use me::{CollectionRights, FieldRights, Me, MeUser, Possible};
+pub use open::Options;
+pub use plan::{Change, ChangeKind, Dropped, Part, Plan};
+pub use records::Written;
+pub use setup::SETUP_ATTEMPTS;
+pub use users::{NewUser, RESERVED_KEYS, UserView};
+
+// Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
+pub use portreeve_gate::{Caller, ListRequest, Principal, Sent, take_literals};
+pub use portreeve_policy::{
+    Document, Place, Problem, RequestFacts, RuleError, parse_rule, print_rule, rule_from_json,
+    rule_to_json,
+};
+pub use portreeve_store::ReadOutcome;
+
+/// One running Portreeve: a data folder, the policy in force, and everything that can be asked of them. Shared by all
+/// faces behind an [`Arc`].
+pub struct Portreeve {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    store: Store,
+    gate: Gate,
+    callers: callers::Callers,
+    passwords: passwords::Passwords,
+    setup: setup::Setup,
+    // Whether an active administrator exists. Until one does, nothing but setup works, except in development.
+    administered: AtomicBool,
+    // Changes of policy and of accounts one at a time: what was checked before a change must still hold in it.
+    administration: tokio::sync::Mutex<()>,
+}
+
+impl Portreeve {
+    /// Microseconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// The version of the policy in force, which answers carry.
+    pub fn policy_version(&self) -> u64 {
+        self.gate.snapshot().version()
+    }
+
+    /// Whether this is development mode.
+    pub fn development(&self) -> bool {
+        self.gate.development()
+    }
+
+    /// A new id for a request or a decision.
+    pub fn new_id(&self) -> uuid::Uuid {
+        portreeve_model::new_uuid(&*self.clock, &*self.entropy)
+    }
+}

@@ -1,0 +1,210 @@
+//! The policy as a whole: shown, planned, put in force.
+
+use std::sync::Arc;
+
+use portreeve_gate::{ApplyPolicy, Caller, Rename};
+use portreeve_policy::{Access, Document, Problem, Snapshot};
+
+use crate::plan::{Difference, Dropped, Plan};
+use crate::{Portreeve, ServiceError};
+
+/// How many accounts are looked at in one read.
+const PAGE: u32 = 1_000;
+
+/// What became of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The version in force.
+    pub version: u64,
+    /// Whether anything changed.
+    pub changed: bool,
+}
+
+impl Portreeve {
+    /// The document in force, without its tests.
+    pub async fn document(&self, caller: &Caller) -> Result<Document, ServiceError> {
+        self.may(caller, "policy.plan")?;
+        Ok(self.store.system().load_policy().await?.document)
+    }
+
+    /// What putting a document in force would change.
+    pub async fn plan(&self, caller: &Caller, document: &Document) -> Result<Plan, ServiceError> {
+        self.plan_renaming(caller, document, vec![]).await
+    }
+
+    pub(crate) async fn plan_renaming(
+        &self,
+        caller: &Caller,
+        document: &Document,
+        renames: Vec<Rename>,
+    ) -> Result<Plan, ServiceError> {
+        self.may(caller, "policy.plan")?;
+        let stored = self.store.system().load_policy().await?;
+        let planned_on = stored.version;
+        let compiled =
+            Snapshot::compile(document, planned_on + 1).map_err(ServiceError::BadPolicy)?;
+        let difference = Difference::between(&stored.document, document, &renames);
+        let drops = difference
+            .drops
+            .iter()
+            .map(|drop| Dropped {
+                collection: drop.collection.to_string(),
+                field: drop.field.clone(),
+            })
+            .collect();
+        // Tests say what the policy means to its authors; they are not part of what is in force.
+        let document = Document {
+            tests: vec![],
+            ..document.clone()
+        };
+        Ok(Plan {
+            changes: difference.changes,
+            drops,
+            planned_on,
+            document: Arc::new(document),
+            compiled: Arc::new(compiled),
+            gate_drops: difference.drops,
+            renames,
+        })
+    }
+
+    /// Puts a plan in force as one change, in the tables and for the next request. Applied twice, the second one
+    /// changes nothing. Data falls away only where `confirm_drops` says so.
+    pub async fn apply(
+        &self,
+        caller: &Caller,
+        plan: Plan,
+        confirm_drops: bool,
+    ) -> Result<Applied, ServiceError> {
+        self.may(caller, "policy.apply")?;
+        let _turn = self.administration.lock().await;
+        let current = self.policy_version();
+        if plan.is_empty() {
+            return Ok(Applied {
+                version: current,
+                changed: false,
+            });
+        }
+        if plan.planned_on != current {
+            return Err(ServiceError::PolicyChanged);
+        }
+        if !plan.drops.is_empty() && !confirm_drops {
+            return Err(ServiceError::DropsUnconfirmed(plan.drops));
+        }
+        self.keep_held(&plan.compiled).await?;
+        self.keep_an_administrator(&plan.document).await?;
+        let operation = ApplyPolicy {
+            document: Arc::clone(&plan.document),
+            compiled: Arc::clone(&plan.compiled),
+            planned_on: plan.planned_on,
+            summary: plan.to_json(),
+            drops: plan.gate_drops,
+            renames: plan.renames,
+        };
+        let apply = self.gate.apply_policy(caller, operation)?;
+        let version = self.store.apply_policy(apply).await?;
+        debug_assert_eq!(version, plan.compiled.version());
+        // Before anybody is told: whoever hears of the change is answered by it.
+        self.gate.publish(plan.compiled);
+        self.look_for_administrator().await?;
+        Ok(Applied {
+            version,
+            changed: true,
+        })
+    }
+
+    /// Whether a caller may do something that is not on a collection.
+    pub(crate) fn may(&self, caller: &Caller, action: &str) -> Result<(), ServiceError> {
+        let rights = self.gate.special(caller, action, None);
+        if rights.is_some_and(|rights| *rights.reach() == Access::Always) {
+            Ok(())
+        } else {
+            Err(ServiceError::Forbidden)
+        }
+    }
+
+    // A role or profile that somebody is bound to does not fall away under him: made again later, it would give him
+    // what its new author meant for others.
+    async fn keep_held(&self, compiled: &Snapshot) -> Result<(), ServiceError> {
+        let current = self.gate.snapshot();
+        let roles: Vec<&str> = current
+            .role_keys()
+            .map(|key| &**key)
+            .filter(|key| compiled.is_administrator(key).is_none())
+            .collect();
+        let profiles: Vec<&str> = current
+            .profile_keys()
+            .map(String::as_str)
+            .filter(|key| compiled.profile_has_administrator(key).is_none())
+            .collect();
+        if roles.is_empty() && profiles.is_empty() {
+            return Ok(());
+        }
+        let operator = self.operator();
+        let mut found: Option<String> = None;
+        let mut holders = vec![];
+        let mut after = None;
+        loop {
+            let page = self.list_users(&operator, PAGE, after).await?;
+            after = page.last().map(|user| user.number);
+            for user in &page {
+                let role = user
+                    .roles
+                    .iter()
+                    .find(|role| roles.contains(&role.as_str()));
+                let profile = user
+                    .profiles
+                    .iter()
+                    .find(|key| profiles.contains(&key.as_str()));
+                let held = role
+                    .map(|role| format!("role '{role}'"))
+                    .or_else(|| profile.map(|profile| format!("profile '{profile}'")));
+                if let Some(held) = held
+                    && *found.get_or_insert_with(|| held.clone()) == held
+                {
+                    holders.push(user.name().to_owned());
+                }
+            }
+            if page.len() < PAGE as usize {
+                break;
+            }
+        }
+        match found {
+            None => Ok(()),
+            Some(what) => Err(ServiceError::Held { what, holders }),
+        }
+    }
+
+    // The law of the last administrator: what holds only at times or from some addresses does not count.
+    async fn keep_an_administrator(&self, document: &Document) -> Result<(), ServiceError> {
+        if !self.has_administrator() {
+            return Ok(());
+        }
+        let mut lasting = document.clone();
+        for role in lasting.roles.iter_mut().filter(|role| role.when.is_some()) {
+            role.administrator = false;
+        }
+        for profile in lasting
+            .profiles
+            .iter_mut()
+            .filter(|profile| !profile.addresses.is_empty())
+        {
+            profile.roles.clear();
+            profile.parent = None;
+        }
+        let lasting = Snapshot::compile(&lasting, 0)
+            .map_err(|problems| ServiceError::internal(first(&problems)))?;
+        if self.store.system().has_administrator(&lasting).await? {
+            Ok(())
+        } else {
+            Err(ServiceError::LastAdministrator)
+        }
+    }
+}
+
+fn first(problems: &[Problem]) -> String {
+    problems
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}

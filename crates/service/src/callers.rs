@@ -1,0 +1,101 @@
+//! Admitted callers, kept by the hash of their token so that a request does not ask the database who it is.
+//! This is on the way of every request: one hash map behind a lock that readers share, in shards.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use portreeve_gate::Caller;
+
+use crate::tokens::TokenHash;
+
+const SHARDS: usize = 16;
+/// A shard that is full is emptied: everything in it is cheap to make again.
+const SHARD_LIMIT: usize = 4_096;
+
+/// A caller and until when its session holds.
+pub(crate) struct Admitted {
+    pub caller: Caller,
+    pub expires: i64,
+}
+
+type Shard = HashMap<TokenHash, Arc<Admitted>, BuildHasherDefault<FirstBytes>>;
+
+/// The callers admitted of late.
+#[derive(Default)]
+pub(crate) struct Callers {
+    shards: [RwLock<Shard>; SHARDS],
+    // Who comes without a token, under the policy last seen.
+    anonymous: RwLock<Option<Caller>>,
+}
+
+impl Callers {
+    fn shard(&self, hash: &TokenHash) -> &RwLock<Shard> {
+        // Not a byte the map itself places by.
+        &self.shards[usize::from(hash[31]) % SHARDS]
+    }
+
+    pub fn get(&self, hash: &TokenHash) -> Option<Arc<Admitted>> {
+        self.shard(hash)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(hash)
+            .cloned()
+    }
+
+    /// Keeps a caller, unless `still_good` says no. It is asked under the lock that [`Callers::remove`] takes, so that
+    /// a session which ended while its caller was being admitted is not kept.
+    pub fn put(&self, hash: TokenHash, admitted: Admitted, still_good: impl FnOnce() -> bool) {
+        let mut shard = self
+            .shard(&hash)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !still_good() {
+            return;
+        }
+        if shard.len() >= SHARD_LIMIT {
+            shard.clear();
+        }
+        shard.insert(hash, Arc::new(admitted));
+    }
+
+    pub fn remove(&self, hash: &TokenHash) {
+        self.shard(hash)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(hash);
+    }
+
+    pub fn anonymous(&self) -> Option<Caller> {
+        self.anonymous
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub fn put_anonymous(&self, caller: Caller) {
+        *self
+            .anonymous
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(caller);
+    }
+}
+
+/// The keys are hashes already.
+#[derive(Default)]
+pub(crate) struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 ^= u64::from_le_bytes(*first);
+        }
+    }
+
+    // The length of the array, the same for all.
+    fn write_usize(&mut self, _: usize) {}
+}

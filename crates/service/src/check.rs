@@ -1,0 +1,341 @@
+//! Whether somebody may do something, answered without doing it.
+
+use std::sync::Arc;
+
+use portreeve_gate::{Caller, Refused};
+use portreeve_model::{Collection, CollectionId, CollectionName, FieldDefault, FieldId, Value};
+use portreeve_policy::{
+    Access, ActionId, Asker, CREATE_ONE, DELETE_ONE, Facts, Question, READ_COUNT, READ_MANY,
+    READ_ONE, Record, RequestFacts, SHARE, SUBSCRIBE, Subject, UPDATE_ONE, eval, explain,
+    suggestion,
+};
+use portreeve_store::StoreFacts;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use crate::me::{Possible, all_actions, possible};
+use crate::{Portreeve, ServiceError};
+
+/// A question about a decision.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRequest {
+    /// Whose rights: a user by id, key, name, address or number, or `anonymous`. Oneself where there is none.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// What would be done: an action, or `read`, `list`, `count`, `create`, `update`, `delete`.
+    pub action: String,
+    /// To what.
+    #[serde(default)]
+    pub collection: Option<String>,
+    /// To which record.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// What would be sent.
+    #[serde(default)]
+    pub send: Option<Map<String, Json>>,
+}
+
+/// The answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckAnswer {
+    /// `true`: allowed. Without a record, whether it is allowed on any.
+    pub allowed: bool,
+    /// Whether rows, fields or values limit what is allowed. Said where no record is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limited: Option<bool>,
+    /// The policy version it was decided under.
+    pub policy_version: u64,
+}
+
+/// A question that names what there is.
+pub(crate) struct Asked {
+    pub caller: Caller,
+    pub action: ActionId,
+    pub collection: Option<Arc<Collection>>,
+    pub sent: Vec<(FieldId, Value)>,
+    pub record: Option<Arc<Record>>,
+    pub facts: StoreFacts,
+    // What the gate says before any record is looked at.
+    pub refused: Option<Refused>,
+    // A record was named, and there is none.
+    pub missing: bool,
+    // A sent relation whose target is out of reach.
+    pub bad_link: Option<FieldId>,
+}
+
+impl Portreeve {
+    /// Whether the subject may do it. About oneself always, about others with `policy.simulate`.
+    pub async fn check(
+        &self,
+        caller: &Caller,
+        request: &CheckRequest,
+    ) -> Result<CheckAnswer, ServiceError> {
+        if request.subject.is_some() {
+            self.may(caller, "policy.simulate")?;
+        }
+        let asked = self.asked(caller, request).await?;
+        let policy_version = asked.caller.snapshot().version();
+        let answer = |allowed, limited| {
+            Ok(CheckAnswer {
+                allowed,
+                limited,
+                policy_version,
+            })
+        };
+        match &asked.refused {
+            Some(Refused::NotFound | Refused::Forbidden) => return answer(false, None),
+            Some(refused) => return Err(refused.clone().into()),
+            None => {}
+        }
+        if asked.missing || asked.bad_link.is_some() {
+            return answer(false, None);
+        }
+        let decided = explain(
+            asked.caller.snapshot(),
+            &asked.asker(),
+            &asked.question(),
+            &asked.facts,
+        );
+        let allowed = decided.decision == "allow";
+        let open = request.key.is_none() && request.send.is_none();
+        let limited = (allowed && open)
+            .then(|| asked.collection.as_ref())
+            .flatten()
+            .map(|collection| self.possible(&asked, collection) != Possible::Yes);
+        answer(allowed, limited)
+    }
+
+    fn possible(&self, asked: &Asked, collection: &Collection) -> Possible {
+        if asked.action.is_record() {
+            let rights = self
+                .gate
+                .record_rights(&asked.caller, collection.id, asked.action);
+            return possible(&rights, asked.action);
+        }
+        let name = asked.caller.snapshot().actions().name(asked.action);
+        let rights = self.gate.special(&asked.caller, name, Some(collection.id));
+        rights.map_or(Possible::No, |rights| possible(&rights, asked.action))
+    }
+
+    /// Makes a question of what was asked for. Whoever calls this has looked whether the caller may ask it.
+    pub(crate) async fn asked(
+        &self,
+        caller: &Caller,
+        request: &CheckRequest,
+    ) -> Result<Asked, ServiceError> {
+        let subject = match request.subject.as_deref() {
+            None => caller.clone(),
+            Some(name) => self.subject(name).await?,
+        };
+        let snapshot = Arc::clone(subject.snapshot());
+        let action = self.action(&subject, &request.action, request.key.is_some())?;
+        // Asks for records beside the subject's rights; what of them is told is for the callers of this to decide.
+        let operator = self.operator();
+        if operator.snapshot().version() != snapshot.version() {
+            return Err(ServiceError::PolicyChanged);
+        }
+        let (name, collection) = match &request.collection {
+            None => (None, None),
+            Some(text) => {
+                let name = CollectionName::parse(text).ok();
+                let found = name
+                    .as_ref()
+                    .and_then(|name| snapshot.catalog().find(name))
+                    .cloned();
+                (name, found)
+            }
+        };
+        let id = collection.as_ref().map(|collection| collection.id);
+        let explain = self.gate.explain(&operator, id)?;
+        let mut asked = Asked {
+            caller: subject,
+            action,
+            collection,
+            sent: vec![],
+            record: None,
+            facts: self.store.facts(&explain),
+            refused: None,
+            missing: false,
+            bad_link: None,
+        };
+        if request.collection.is_some() && asked.collection.is_none() {
+            asked.refused = Some(Refused::NotFound);
+            return Ok(asked);
+        }
+        if let (Some(name), true) = (&name, action.is_record()) {
+            asked.refused = self.refused(&asked, name, request).err();
+        }
+        let Some(collection) = asked.collection.clone() else {
+            return Ok(asked);
+        };
+        asked.sent = typed(&collection, request.send.as_ref());
+        if let Some(key) = &request.key {
+            asked.record = match Value::from_text(collection.key_field().ty, key) {
+                Ok(key) => asked.facts.record(collection.id, &key)?.map(Arc::new),
+                Err(_) => None,
+            };
+            asked.missing = asked.record.is_none();
+        }
+        asked.bad_link = asked.bad_link(self, &collection);
+        Ok(asked)
+    }
+
+    // What the gate would say to the operation itself, before any record is looked at.
+    fn refused(
+        &self,
+        asked: &Asked,
+        name: &CollectionName,
+        request: &CheckRequest,
+    ) -> Result<(), Refused> {
+        let send = request
+            .send
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        let key = request.key.as_deref();
+        match (asked.action, key) {
+            (CREATE_ONE, _) if request.send.is_some() => {
+                self.gate.create(&asked.caller, name, send).map(|_| ())
+            }
+            (UPDATE_ONE, Some(key)) => self.gate.update(&asked.caller, name, key, send).map(|_| ()),
+            (DELETE_ONE, Some(key)) => self.gate.delete(&asked.caller, name, key).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn subject(&self, name: &str) -> Result<Caller, ServiceError> {
+        let now = self.now();
+        if name == "anonymous" {
+            return Ok(self.gate.anonymous(now, RequestFacts::default()));
+        }
+        let system = self.store.system();
+        let unknown = || ServiceError::UnknownUser(name.into());
+        let id = system.find_user(name).await?.ok_or_else(unknown)?;
+        let account = system.credential_facts(&id).await?.ok_or_else(unknown)?;
+        Ok(self
+            .gate
+            .admit(&account.facts, now, RequestFacts::default()))
+    }
+
+    fn action(&self, caller: &Caller, name: &str, keyed: bool) -> Result<ActionId, ServiceError> {
+        let actions = caller.snapshot().actions();
+        // The words people use, and the prefixes that stand for one action or its sibling.
+        let plain = match name {
+            "read" | "data.read" if keyed => Some(READ_ONE),
+            "read" | "data.read" | "list" => Some(READ_MANY),
+            "count" => Some(READ_COUNT),
+            "create" | "data.create" => Some(CREATE_ONE),
+            "update" | "data.update" => Some(UPDATE_ONE),
+            "delete" | "data.delete" => Some(DELETE_ONE),
+            "share" => Some(SHARE),
+            "subscribe" => Some(SUBSCRIBE),
+            name => actions.find(name),
+        };
+        plain.ok_or_else(|| {
+            let known: Vec<&str> = all_actions(actions)
+                .map(|action| actions.name(action))
+                .collect();
+            let hint = suggestion(name, known);
+            ServiceError::UnknownAction {
+                name: name.into(),
+                hint,
+            }
+        })
+    }
+}
+
+impl Asked {
+    pub fn asker(&self) -> Asker {
+        Asker {
+            roles: Arc::clone(self.caller.roles()),
+            // Nothing narrows a caller yet: keys and shares come with their own issue.
+            narrowing: None,
+            context: self.caller.context().clone(),
+        }
+    }
+
+    pub fn question(&self) -> Question {
+        Question {
+            action: self.action,
+            collection: self.collection.as_ref().map(|collection| collection.id),
+            record: self.record.clone(),
+            field: None,
+            sent: self.sent.clone(),
+            created: self.created(),
+        }
+    }
+
+    // A new record before any preset: defaults of the fields, and what is sent.
+    fn created(&self) -> Option<Record> {
+        let collection = self.collection.as_ref()?;
+        if !self.action.is_create() || self.sent.is_empty() {
+            return None;
+        }
+        let mut values: Vec<Value> = collection
+            .fields
+            .iter()
+            .map(|field| match &field.default {
+                None => Value::Null,
+                Some(FieldDefault::Value(value)) => value.clone(),
+                Some(FieldDefault::Now) => Value::Integer(self.caller.context().now),
+            })
+            .collect();
+        for (field, value) in &self.sent {
+            values[field.index()] = value.clone();
+        }
+        Some(Record(values))
+    }
+
+    // The first sent relation that is changed and names no record within the subject's read reach.
+    fn bad_link(&self, portreeve: &Portreeve, collection: &Collection) -> Option<FieldId> {
+        if !self.action.is_create() && !self.action.is_update() {
+            return None;
+        }
+        let context = self.caller.context();
+        let reached = |target: CollectionId, by: FieldId, value: &Value| {
+            let rights = portreeve.gate.record_rights(&self.caller, target, READ_ONE);
+            self.facts
+                .find(target, by, value)
+                .iter()
+                .any(|record| match rights.reach() {
+                    Access::Never => false,
+                    Access::Always => true,
+                    Access::When(condition) => {
+                        eval(condition, Subject::read(record), context, &self.facts) == Some(true)
+                    }
+                })
+        };
+        self.sent
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .filter(|(field, value)| {
+                self.record
+                    .as_ref()
+                    .is_none_or(|record| record.get(*field) != value)
+            })
+            .find(|(field, value)| {
+                let relation = collection.field(*field).relation;
+                relation.is_some_and(|to| !reached(to.target, to.by, value))
+            })
+            .map(|(field, _)| *field)
+    }
+}
+
+// What cannot be read as a value of its field was refused by the gate already.
+fn typed(collection: &Collection, send: Option<&Map<String, Json>>) -> Vec<(FieldId, Value)> {
+    let mut values: Vec<(FieldId, Value)> = send
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, json)| {
+            let field = collection.find_field(name)?;
+            Some((
+                field,
+                Value::from_json(collection.field(field).ty, json).ok()?,
+            ))
+        })
+        .collect();
+    values.sort_by_key(|(field, _)| *field);
+    values
+}

@@ -1,0 +1,72 @@
+//! The codes of all errors: stable, for programs. A code is never renamed or used for something else.
+
+/// There is no such thing, or it is out of the caller's reach.
+pub const NOT_FOUND: &str = "not_found";
+/// The caller can see it and may not do this.
+pub const FORBIDDEN: &str = "forbidden";
+/// A field that does not exist for the caller.
+pub const UNKNOWN_FIELD: &str = "unknown_field";
+/// A filter, sort, search or cursor that cannot be understood.
+pub const BAD_QUERY: &str = "bad_query";
+/// A value that does not fit its field.
+pub const BAD_VALUE: &str = "bad_value";
+/// A value that another record has already.
+pub const CONFLICT: &str = "conflict";
+/// What would be stored lacks something the caller knows nothing of.
+pub const INCOMPLETE: &str = "incomplete";
+/// The record is pointed at by others.
+pub const REFERENCED: &str = "referenced";
+/// The policy or the caller's rights changed meanwhile: sign on again and repeat.
+pub const POLICY_CHANGED: &str = "policy_changed";
+/// Name or password is wrong.
+pub const WRONG_CREDENTIALS: &str = "wrong_credentials";
+/// The session token is unknown, ended or malformed.
+pub const INVALID_TOKEN: &str = "invalid_token";
+/// Too much at once; try again.
+pub const BUSY: &str = "busy";
+/// No administrator exists yet.
+pub const SETUP_REQUIRED: &str = "setup_required";
+/// The setup code is wrong.
+pub const WRONG_SETUP_CODE: &str = "wrong_setup_code";
+/// There is nothing to set up, or too many codes were tried.
+pub const SETUP_CLOSED: &str = "setup_closed";
+/// Something sent does not fit, such as a name or a password.
+pub const INVALID: &str = "invalid";
+/// An account with this name or address exists.
+pub const USER_EXISTS: &str = "user_exists";
+/// There is no such account.
+pub const UNKNOWN_USER: &str = "unknown_user";
+/// There is no such role.
+pub const UNKNOWN_ROLE: &str = "unknown_role";
+/// There is no such profile.
+pub const UNKNOWN_PROFILE: &str = "unknown_profile";
+/// There is no such collection.
+pub const UNKNOWN_COLLECTION: &str = "unknown_collection";
+/// There is no such action.
+pub const UNKNOWN_ACTION: &str = "unknown_action";
+/// Something of that name exists already.
+pub const EXISTS: &str = "exists";
+/// An access document with problems.
+pub const BAD_POLICY: &str = "bad_policy";
+/// A permission, rule or profile names what would fall away.
+pub const NAMED_BY_POLICY: &str = "named_by_policy";
+/// Somebody holds a role or profile that would fall away.
+pub const HELD: &str = "held";
+/// Data would be lost and nobody confirmed it.
+pub const DROPS_UNCONFIRMED: &str = "drops_unconfirmed";
+/// A change of collections that is not possible while they hold data.
+pub const BAD_CHANGE: &str = "bad_change";
+/// No active administrator would be left.
+pub const LAST_ADMINISTRATOR: &str = "last_administrator";
+/// A line of a file could not be loaded.
+pub const NOT_LOADED: &str = "not_loaded";
+/// Opened for reading only.
+pub const READ_ONLY: &str = "read_only";
+/// The data folder cannot be used.
+pub const DATA_FOLDER: &str = "data_folder";
+/// Another process has the data folder.
+pub const LOCKED: &str = "locked";
+/// Something of ours went wrong.
+pub const INTERNAL: &str = "internal";
+/// A read took longer than it may.
+pub const TOO_SLOW: &str = "too_slow";

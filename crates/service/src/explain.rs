@@ -1,0 +1,83 @@
+//! Why a decision falls as it does. For administrators and whoever holds `policy.explain`: it shows rules and values.
+
+use portreeve_gate::{Caller, Refused};
+use portreeve_policy::{Explanation, explain, suggestion};
+use serde::Serialize;
+
+use crate::check::Asked;
+use crate::{CheckRequest, Portreeve, ServiceError};
+
+/// An explanation, and what stands before any rule.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explained {
+    /// What the rules say.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+    /// Why it is denied whatever the rules say: a record that is not there, a field that does not exist for the
+    /// subject, a relation to a record out of his reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// The policy version it was decided under.
+    pub policy_version: u64,
+}
+
+impl Portreeve {
+    /// Why the decision falls as it does.
+    pub async fn explain(
+        &self,
+        caller: &Caller,
+        request: &CheckRequest,
+    ) -> Result<Explained, ServiceError> {
+        self.may(caller, "policy.explain")?;
+        if request.subject.is_some() {
+            self.may(caller, "policy.simulate")?;
+        }
+        let asked = self.asked(caller, request).await?;
+        let snapshot = asked.caller.snapshot();
+        if let (Some(name), None) = (&request.collection, &asked.collection) {
+            let names: Vec<String> = snapshot
+                .catalog()
+                .iter()
+                .map(|collection| collection.name.to_string())
+                .collect();
+            let hint = suggestion(name, names.iter().map(String::as_str));
+            return Err(ServiceError::UnknownCollection {
+                name: name.clone(),
+                hint,
+            });
+        }
+        let mut explanation = explain(snapshot, &asked.asker(), &asked.question(), &asked.facts);
+        let before = before_any_rule(&asked, request);
+        if let Some(before) = &before {
+            explanation.decision = "deny";
+            explanation.summary.clone_from(before);
+            explanation.settled_by.clear();
+            explanation.suggestion = None;
+        }
+        Ok(Explained {
+            explanation,
+            before,
+            policy_version: snapshot.version(),
+        })
+    }
+}
+
+fn before_any_rule(asked: &Asked, request: &CheckRequest) -> Option<String> {
+    match &asked.refused {
+        // What the rules say is the better answer.
+        None | Some(Refused::NotFound | Refused::Forbidden) => {}
+        Some(refused) => return Some(refused.to_string()),
+    }
+    let collection = asked.collection.as_ref()?;
+    if asked.missing {
+        let key = request.key.as_deref().unwrap_or_default();
+        return Some(format!(
+            "there is no record '{key}' in '{}'",
+            collection.name
+        ));
+    }
+    let name = &collection.field(asked.bad_link?).name;
+    Some(format!(
+        "'{name}' names a record that is not there, or out of the subject's reach"
+    ))
+}

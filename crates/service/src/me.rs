@@ -1,0 +1,277 @@
+//! Who I am and what I may do, as far as that can be said without looking at records.
+
+use std::sync::Arc;
+
+use portreeve_gate::{Caller, Principal};
+use portreeve_model::{Collection, FieldId, Value};
+use portreeve_policy::{
+    Access, ActionId, Actions, CREATE_ONE, FieldSet, Layer, READ_MANY, READ_ONE, Rights, UPDATE_ONE,
+};
+use serde::{Serialize, Serializer};
+
+use crate::Portreeve;
+
+/// Whether something may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Possible {
+    /// Never.
+    No,
+    /// On some records, or with some values.
+    Some,
+    /// Always.
+    Yes,
+}
+
+/// Who asks, and what he may do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Me {
+    /// The account; absent for requests without a session and for the command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<MeUser>,
+    /// `user`, `anonymous` or `operator`.
+    pub principal: &'static str,
+    /// The roles in force.
+    pub roles: Vec<String>,
+    /// Whether one of them may do everything.
+    pub administrator: bool,
+    /// The policy version this was said under.
+    pub policy_version: u64,
+    /// The collections he knows, in order of name.
+    pub collections: Vec<CollectionRights>,
+    /// Actions that are not on records and that he may do.
+    pub actions: Vec<String>,
+}
+
+/// One's own account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MeUser {
+    /// Its id.
+    pub id: String,
+    /// Its chosen key.
+    pub key: Option<String>,
+    /// Its number.
+    pub number: Option<i64>,
+    /// The name it signs in by.
+    pub username: Option<String>,
+    /// The address it signs in by.
+    pub email: Option<String>,
+}
+
+/// What may be done with the records of one collection.
+#[derive(Clone, Debug, Serialize)]
+pub struct CollectionRights {
+    /// Its name.
+    pub name: String,
+    /// The actions on records that are possible at all.
+    #[serde(serialize_with = "as_map")]
+    pub actions: Vec<(String, Possible)>,
+    /// The fields that can be read or written at all.
+    pub fields: Vec<FieldRights>,
+}
+
+/// What may be done with a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldRights {
+    /// Its name.
+    pub name: String,
+    /// Alone or in lists.
+    pub read: Possible,
+    /// In a new record.
+    pub create: Possible,
+    /// In a record that is there.
+    pub update: Possible,
+}
+
+fn as_map<S: Serializer>(pairs: &[(String, Possible)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, possible)| (name, possible)))
+}
+
+impl Portreeve {
+    /// Who the caller is and what he may do.
+    pub fn me(&self, caller: &Caller) -> Me {
+        let snapshot = caller.snapshot();
+        let mut collections: Vec<CollectionRights> = snapshot
+            .catalog()
+            .iter()
+            .filter(|collection| self.gate.knows(caller, collection.id))
+            .map(|collection| self.collection_rights(caller, collection))
+            .collect();
+        collections.sort_by(|a, b| a.name.cmp(&b.name));
+        let actions = snapshot.actions();
+        let mut special: Vec<String> = all_actions(actions)
+            .filter(|action| !action.is_record())
+            .map(|action| actions.name(action))
+            .filter(|name| self.may(caller, name).is_ok())
+            .map(str::to_owned)
+            .collect();
+        special.sort();
+        Me {
+            user: me_user(caller),
+            principal: match caller.principal() {
+                Principal::User(_) => "user",
+                Principal::Anonymous => "anonymous",
+                Principal::Operator => "operator",
+            },
+            roles: caller
+                .roles()
+                .keys()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            administrator: self.gate.is_administrator(caller),
+            policy_version: snapshot.version(),
+            collections,
+            actions: special,
+        }
+    }
+
+    pub(crate) fn collection_rights(
+        &self,
+        caller: &Caller,
+        collection: &Arc<Collection>,
+    ) -> CollectionRights {
+        let actions = caller.snapshot().actions();
+        let named = all_actions(actions)
+            .filter(|action| action.is_record())
+            // System collections are written by typed operations, never as records.
+            .filter(|action| !(collection.system && is_write(*action)))
+            .map(|action| {
+                let rights = self.gate.record_rights(caller, collection.id, action);
+                (actions.name(action).to_owned(), possible(&rights, action))
+            })
+            .filter(|(_, possible)| *possible != Possible::No);
+        CollectionRights {
+            name: collection.name.to_string(),
+            actions: named.collect(),
+            fields: self.field_rights(caller, collection),
+        }
+    }
+
+    /// The fields that exist for a caller.
+    pub(crate) fn field_rights(
+        &self,
+        caller: &Caller,
+        collection: &Arc<Collection>,
+    ) -> Vec<FieldRights> {
+        let rights = |action| self.gate.record_rights(caller, collection.id, action);
+        let (one, many) = (rights(READ_ONE), rights(READ_MANY));
+        let (create, update) = (rights(CREATE_ONE), rights(UPDATE_ONE));
+        let mut fields = vec![];
+        for field in collection.field_ids() {
+            let read =
+                |rights: &Rights| of(rights.reach()).min(of(rights.field(collection, field)));
+            let write = |rights: &Rights, key_too: bool| {
+                if collection.system || (field == collection.key && !key_too) {
+                    Possible::No
+                } else {
+                    writable(rights, field)
+                }
+            };
+            let entry = FieldRights {
+                name: collection.field(field).name.to_string(),
+                read: read(&one).max(read(&many)),
+                create: write(&create, true),
+                update: write(&update, false),
+            };
+            if entry.read.max(entry.create).max(entry.update) != Possible::No {
+                fields.push(entry);
+            }
+        }
+        fields
+    }
+}
+
+pub(crate) fn all_actions(actions: &Actions) -> impl Iterator<Item = ActionId> {
+    actions.covered("*").into_iter()
+}
+
+fn is_write(action: ActionId) -> bool {
+    action.is_create()
+        || action.is_update()
+        || action == portreeve_policy::DELETE_ONE
+        || action.0 == portreeve_policy::DELETE_ONE.0 + 1
+}
+
+fn me_user(caller: &Caller) -> Option<MeUser> {
+    let id = caller.user()?.to_string();
+    let text = |name: &str| match caller.context().attribute(name) {
+        Value::Text(text) => Some(text),
+        _ => None,
+    };
+    let number = caller.context().attribute("number").as_integer();
+    Some(MeUser {
+        id,
+        key: text("key"),
+        number,
+        username: text("username"),
+        email: text("email"),
+    })
+}
+
+fn of(access: &Access) -> Possible {
+    match access {
+        Access::Never => Possible::No,
+        Access::When(_) => Possible::Some,
+        Access::Always => Possible::Yes,
+    }
+}
+
+/// Whether an action is possible on all records with all fields and values, on some, or never.
+pub(crate) fn possible(rights: &Rights, action: ActionId) -> Possible {
+    if !rights.allows_something() {
+        return Possible::No;
+    }
+    if !action.is_create() && !action.is_update() {
+        return of(rights.reach());
+    }
+    least(rights, |layer| {
+        let unlimited = layer.effective_allows().iter().any(|grant| {
+            let body = &grant.body;
+            body.rows.is_none() && body.check.is_none() && body.fields.is_all()
+        });
+        if unlimited && layer.effective_denies().is_empty() {
+            Possible::Yes
+        } else {
+            Possible::Some
+        }
+    })
+}
+
+fn writable(rights: &Rights, field: FieldId) -> Possible {
+    if !rights.allows_something() {
+        return Possible::No;
+    }
+    least(rights, |layer| {
+        let allows = layer.effective_allows();
+        let granting = || {
+            allows
+                .iter()
+                .filter(|grant| grant.body.fields.contains(field))
+        };
+        let concerning: Vec<_> = layer
+            .effective_denies()
+            .iter()
+            .filter(|deny| deny.body.fields.contains(field))
+            .collect();
+        let outright = concerning.iter().any(|deny| {
+            let body = &deny.body;
+            matches!(body.fields, FieldSet::Only(_)) && body.rows.is_none() && body.check.is_none()
+        });
+        if granting().next().is_none() || outright {
+            return Possible::No;
+        }
+        let unlimited =
+            granting().any(|grant| grant.body.rows.is_none() && grant.body.check.is_none());
+        if unlimited && concerning.is_empty() {
+            Possible::Yes
+        } else {
+            Possible::Some
+        }
+    })
+}
+
+// All layers must allow.
+fn least(rights: &Rights, of: impl Fn(&Layer) -> Possible) -> Possible {
+    rights.layers().iter().map(of).min().unwrap_or(Possible::No)
+}

@@ -1,0 +1,191 @@
+//! Records: each operation is authorized by the gate and executed by the store; a denied one never gets there.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use portreeve_gate::{Caller, ListRequest, Sent};
+use portreeve_model::{
+    Collection, CollectionName, FieldId, FieldType, RecordQuery, RecordSink, Value, write_json_text,
+};
+use portreeve_policy::RequestFacts;
+use portreeve_store::{ReadOutcome, StoreError, Stored, WriteOutcome};
+
+use crate::{Portreeve, ServiceError};
+
+/// A record that was written, as far as its writer may know it.
+#[derive(Clone, Debug)]
+pub struct Written {
+    collection: Arc<Collection>,
+    stored: Stored,
+}
+
+impl Written {
+    /// The collection.
+    pub fn collection(&self) -> &Arc<Collection> {
+        &self.collection
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &Value {
+        &self.stored.key
+    }
+
+    /// Its key as text, as it stands in a URL.
+    pub fn key_text(&self) -> String {
+        match self.stored.key.to_json(self.collection.key_field().ty) {
+            serde_json::Value::String(text) => text,
+            json => json.to_string(),
+        }
+    }
+
+    /// The fields he may read or has sent, with their types and what is stored now.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, FieldType, &Value)> {
+        self.stored.shown.iter().map(|(field, value)| {
+            let declared = self.collection.field(*field);
+            (&*declared.name, declared.ty, value)
+        })
+    }
+
+    /// The same as a JSON object, written as [`portreeve_model::write_json_record`] writes what is read.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (place, (name, ty, value)) in self.fields().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            write_json_text(out, name);
+            out.push(b':');
+            out.extend_from_slice(value.to_json(ty).to_string().as_bytes());
+        }
+        out.push(b'}');
+    }
+}
+
+impl Portreeve {
+    /// Lists records into `sink`, which comes back full.
+    pub async fn list<S: RecordSink + 'static>(
+        &self,
+        caller: &Caller,
+        request: ListRequest,
+        sink: S,
+    ) -> Result<(S, ReadOutcome), ServiceError> {
+        let read = self.gate.list(caller, request)?;
+        Ok(self.store.read(&read, sink).await?)
+    }
+
+    /// Reads one record into `sink`; one that is not there, or out of reach, is [`ServiceError::NotFound`].
+    pub async fn record<S: RecordSink + 'static>(
+        &self,
+        caller: &Caller,
+        query: RecordQuery,
+        key: &str,
+        sink: S,
+    ) -> Result<S, ServiceError> {
+        let read = self.gate.record(caller, query, key)?;
+        let (sink, outcome) = self.store.read(&read, sink).await?;
+        if outcome.count == 0 {
+            Err(ServiceError::NotFound)
+        } else {
+            Ok(sink)
+        }
+    }
+
+    /// Creates a record.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        collection: &CollectionName,
+        sent: Sent,
+    ) -> Result<Written, ServiceError> {
+        let create = self.gate.create(caller, collection, sent)?;
+        let collection = Arc::clone(create.operation().template().collection());
+        let done = self.store.create(create).await;
+        self.written(caller, collection, done)
+    }
+
+    /// Changes the fields of a record that are sent.
+    pub async fn update(
+        &self,
+        caller: &Caller,
+        collection: &CollectionName,
+        key: &str,
+        sent: Sent,
+    ) -> Result<Written, ServiceError> {
+        let update = self.gate.update(caller, collection, key, sent)?;
+        let collection = Arc::clone(update.operation().template().collection());
+        let done = self.store.update(update).await;
+        self.written(caller, collection, done)
+    }
+
+    /// Deletes a record.
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        collection: &CollectionName,
+        key: &str,
+    ) -> Result<(), ServiceError> {
+        let delete = self.gate.delete(caller, collection, key)?;
+        let collection = Arc::clone(delete.operation().template().collection());
+        match self.store.delete(delete).await {
+            Ok(WriteOutcome::Deleted) => Ok(()),
+            other => self.written(caller, collection, other).map(|_| ()),
+        }
+    }
+
+    /// Admits a caller and does `work` as it; where rights change between the two, admits anew and does it once more.
+    /// A caller keeps the policy it was admitted under, so this is how a face answers [`ServiceError::PolicyChanged`].
+    pub async fn as_caller<T, F: Future<Output = Result<T, ServiceError>>>(
+        &self,
+        token: Option<&str>,
+        request: RequestFacts,
+        work: impl Fn(Caller) -> F,
+    ) -> Result<T, ServiceError> {
+        let caller = self.caller(token, request.clone()).await?;
+        match work(caller).await {
+            Err(ServiceError::PolicyChanged) => {
+                let caller = self.caller(token, request).await?;
+                work(caller).await
+            }
+            other => other,
+        }
+    }
+
+    fn written(
+        &self,
+        caller: &Caller,
+        collection: Arc<Collection>,
+        outcome: Result<WriteOutcome, StoreError>,
+    ) -> Result<Written, ServiceError> {
+        let name = |field: FieldId| collection.field(field).name.to_string();
+        match outcome {
+            Ok(WriteOutcome::Stored(stored)) => Ok(Written { collection, stored }),
+            Ok(WriteOutcome::Deleted | WriteOutcome::NotFound) => Err(ServiceError::NotFound),
+            Ok(WriteOutcome::Forbidden) => Err(ServiceError::Forbidden),
+            Ok(WriteOutcome::BadLink { field }) => Err(ServiceError::BadValue {
+                field: name(field),
+                message: "there is no such record to point at".into(),
+            }),
+            Err(StoreError::Unique { fields }) => Err(ServiceError::Conflict {
+                fields: fields.into_iter().map(name).collect(),
+            }),
+            Err(StoreError::NotNull { field }) => {
+                // Named only where it exists for the caller: a required field he knows nothing of stays unknown.
+                let knows = self
+                    .field_rights(caller, &collection)
+                    .iter()
+                    .any(|rights| rights.name == *collection.field(field).name);
+                Err(if knows {
+                    let message = "must have a value".into();
+                    ServiceError::BadValue {
+                        field: name(field),
+                        message,
+                    }
+                } else {
+                    ServiceError::Incomplete
+                })
+            }
+            Err(StoreError::Check) => Err(ServiceError::Incomplete),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
