@@ -8,7 +8,7 @@ use portreeve_model::{
 };
 
 use crate::snapshot::{
-    CompiledProfile, CompiledRole, Entry, PLAIN_ALLOW, PLAIN_DENY, Snapshot, SpecialEntry,
+    CompiledProfile, CompiledRole, Entry, ProfileEntry, PLAIN_ALLOW, PLAIN_DENY, Snapshot, SpecialEntry,
     SpecialTarget, WildEntry, restriction,
 };
 use crate::{
@@ -164,7 +164,7 @@ impl Compiler<'_> {
                 profile
                     .roles
                     .iter()
-                    .any(|(at, restricted)| Some(*at) == place && restricted.is_some())
+                    .any(|entry| Some(entry.place) == place && entry.restricted.is_some())
             })
         {
             compiler.fail(
@@ -491,12 +491,6 @@ impl Compiler<'_> {
         let Some(body) = self.body(permission, general, collection) else {
             return;
         };
-        // An allow of no fields is no allow.
-        if body.effect == Effect::Allow
-            && matches!(&body.fields, FieldSet::Only(fields) if fields.is_empty())
-        {
-            return;
-        }
         let body = parts.body(&mut self.interned, body);
         if record != 0 {
             parts.entries.push(Entry {
@@ -793,20 +787,21 @@ impl Compiler<'_> {
                 chain.push(next);
                 here = next;
             }
-            let mut profile = CompiledProfile {
-                roles: vec![],
-                rate_limit: definition.rate_limit,
-                addresses: vec![],
-            };
-            if !definition.addresses.is_empty() {
-                profile.addresses.push(definition.addresses.clone().into());
-            }
-            for ancestor in chain.into_iter().rev() {
+            let mut profile = CompiledProfile { roles: vec![], rate_limit: definition.rate_limit };
+            // What is inherited is held under the conditions of every profile it comes through.
+            let mut lists: Vec<Arc<[ipnet::IpNet]>> = vec![];
+            for ancestor in chain {
+                if !ancestor.addresses.is_empty() {
+                    lists.push(ancestor.addresses.clone().into());
+                }
+                let mut own = vec![];
                 for member in &ancestor.roles {
-                    if let Some(entry) = self.profile_role(definition, member, roles, places) {
-                        profile.roles.push(entry);
+                    if let Some((place, restricted)) = self.profile_role(definition, member, roles, places) {
+                        own.push(ProfileEntry { place, restricted, addresses: lists.clone() });
                     }
                 }
+                own.append(&mut profile.roles);
+                profile.roles = own;
             }
             for role in &definition.assignable_by {
                 if !places.contains_key(role) {

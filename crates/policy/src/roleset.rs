@@ -147,20 +147,13 @@ impl Snapshot {
                 let Some(profile) = self.profiles.get(profile) else {
                     return;
                 };
-                for (place, restricted) in &profile.roles {
-                    let clip = match (&clip, restricted) {
+                for entry in &profile.roles {
+                    let clip = match (&clip, &entry.restricted) {
                         (None, other) => other.clone(),
                         (some, None) => some.clone(),
                         (Some(a), Some(b)) => Some(Arc::new(a.intersection(b).copied().collect())),
                     };
-                    self.entry(
-                        *place,
-                        clip,
-                        profile.addresses.clone(),
-                        false,
-                        keys,
-                        entries,
-                    );
+                    self.entry(entry.place, clip, entry.addresses.clone(), false, keys, entries);
                 }
             }
         }
@@ -338,6 +331,9 @@ impl RoleSet {
             } else {
                 for permission in &entry.role.entries {
                     let body = entry.role.body(permission.body);
+                    if body.grants_nothing() {
+                        continue;
+                    }
                     states[permission.collection.0 as usize].add(entry, body, permission.actions);
                 }
             }
@@ -564,12 +560,9 @@ impl RoleEntry {
             .take_while(|entry| entry.collection == id)
         {
             covered |= entry.actions;
-            if entry.actions & bits != 0 {
-                each(
-                    self.role.body(entry.body),
-                    entry.position,
-                    entry.actions & bits,
-                );
+            let body = self.role.body(entry.body);
+            if entry.actions & bits != 0 && !body.grants_nothing() {
+                each(body, entry.position, entry.actions & bits);
             }
         }
         if self.role.wild.is_empty() && !self.role.implicit_allow {
@@ -648,7 +641,10 @@ impl RoleEntry {
             };
             if matches {
                 covered = true;
-                each(self.role.body(entry.body), entry.position);
+                let body = self.role.body(entry.body);
+                if !body.grants_nothing() {
+                    each(body, entry.position);
+                }
             }
         }
         if self.role.implicit_allow && !covered {

@@ -76,10 +76,17 @@ pub(crate) enum SpecialTarget {
 /// A profile with its parents' roles in it.
 #[derive(Clone, Debug)]
 pub struct CompiledProfile {
-    /// Role place and where it holds, parents' first.
-    pub(crate) roles: Vec<(usize, Option<Arc<BTreeSet<CollectionId>>>)>,
+    /// The roles, parents' first.
+    pub(crate) roles: Vec<ProfileEntry>,
     pub(crate) rate_limit: u32,
-    pub(crate) addresses: Vec<Arc<[IpNet]>>,
+}
+
+/// A role in a profile: where it holds, and from where, its own profile's address list and its descendants'.
+#[derive(Clone, Debug)]
+pub(crate) struct ProfileEntry {
+    pub place: usize,
+    pub restricted: Option<Arc<BTreeSet<CollectionId>>>,
+    pub addresses: Vec<Arc<[IpNet]>>,
 }
 
 /// The marks of the two bodies most permissions have.
@@ -157,7 +164,7 @@ impl Snapshot {
             profile
                 .roles
                 .iter()
-                .any(|(place, _)| self.roles[*place].administrator),
+                .any(|entry| self.roles[entry.place].administrator),
         )
     }
 

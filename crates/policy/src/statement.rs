@@ -71,6 +71,12 @@ impl Body {
         self.when.is_some() || self.via.is_some()
     }
 
+    /// Whether this is an allow of no fields, which is no allow; it covers its cell all the same, so that
+    /// `implicit_allow` does not.
+    pub fn grants_nothing(&self) -> bool {
+        self.effect == Effect::Allow && matches!(&self.fields, FieldSet::Only(fields) if fields.is_empty())
+    }
+
     /// Whether it says no more than its effect.
     pub fn is_plain(&self) -> bool {
         self.rows.is_none()

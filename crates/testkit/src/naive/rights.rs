@@ -125,6 +125,16 @@ fn covers_somewhere(patterns: &[String], collection: &Collection) -> bool {
         .any(|pattern| covers_collection(pattern, collection))
 }
 
+/// Whether a permission is about this action on this collection.
+fn covers(permission: &Permission, action: &str, collection: &Collection) -> bool {
+    let excepted = |left_out: &String| {
+        covers_action(left_out, action) || covers_collection(left_out, collection)
+    };
+    permission.actions.iter().any(|pattern| covers_action(pattern, action))
+        && covers_somewhere(&permission.on, collection)
+        && !permission.except.iter().any(excepted)
+}
+
 impl Referee<'_> {
     /// The decision about one action on one collection.
     pub fn decision(&self, action: &str, collection: &Collection) -> Decision {
@@ -159,15 +169,22 @@ impl Referee<'_> {
             {
                 continue;
             }
+            // What covers a cell keeps `implicit_allow` out of it, at every moment and through every face.
             let covering: Vec<&Permission> = role
                 .permissions
                 .iter()
-                .filter(|permission| self.covers(permission, action, collection))
+                .filter(|permission| covers(permission, action, collection))
                 .collect();
-            for permission in &covering {
+            let through = |permission: &&&Permission| self.is_through_its_face(permission);
+            for permission in covering.iter().filter(through) {
                 match permission.effect {
-                    // "An unmet address list or `when` removes allows only, never denies."
-                    Effect::Deny => layer.denies.push((*permission).clone()),
+                    // "An unmet address list or `when` removes allows only, never denies": the role's `when`. A deny's
+                    // own makes it a statement or not, and like every deny it holds unless false.
+                    Effect::Deny => {
+                        if !self.is_ruled_out(permission.when.as_ref()) {
+                            layer.denies.push((*permission).clone());
+                        }
+                    }
                     // "An allow with an empty field list is no allow."
                     Effect::Allow if permission.fields == Some(vec![]) => {}
                     Effect::Allow => {
@@ -184,24 +201,17 @@ impl Referee<'_> {
         layer
     }
 
-    /// Whether a permission is about this action on this collection, for requests such as this one.
-    fn covers(&self, permission: &Permission, action: &str, collection: &Collection) -> bool {
+    fn is_through_its_face(&self, permission: &Permission) -> bool {
         let asked = |name: &str| self.subject.request.get(name);
-        let through_its_face = permission.via.as_ref().is_none_or(|via| {
+        permission.via.as_ref().is_none_or(|via| {
             asked("face") == Some(&via.face)
                 && (via.operations.is_empty()
                     || asked("operation").is_some_and(|name| via.operations.contains(name)))
-        });
-        let excepted = |left_out: &String| {
-            covers_action(left_out, action) || covers_collection(left_out, collection)
-        };
-        through_its_face
-            && permission
-                .actions
-                .iter()
-                .any(|pattern| covers_action(pattern, action))
-            && covers_somewhere(&permission.on, collection)
-            && !permission.except.iter().any(excepted)
+        })
+    }
+
+    fn is_ruled_out(&self, when: Option<&Rule>) -> bool {
+        when.is_some_and(|when| self.truth(when, &At::nowhere()) == Some(false))
     }
 
     fn is_met(&self, when: Option<&Rule>) -> bool {
@@ -355,11 +365,7 @@ impl Referee<'_> {
 
     /// Whether the caller may do anything at all with records of the collection.
     pub fn knows(&self, collection: &Collection) -> bool {
-        DEEDS.iter().any(|deed| {
-            self.decision(deed, collection)
-                .layers()
-                .all(|layer| layer.administrator || !layer.allows.is_empty())
-        })
+        DEEDS.iter().any(|deed| !self.decision(deed, collection).is_shut())
     }
 }
 

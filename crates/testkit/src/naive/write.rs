@@ -284,17 +284,19 @@ impl Referee<'_> {
         is_about_it && (before || after) && self.check_after(deny, write, outcome) != Some(false)
     }
 
-    /// Rule 9: "A caller may link only records within his read reach (presets aside)."
+    /// Rule 9: "A caller may link only records within his read reach (presets aside)." A link that stays as it was is
+    /// exempt like any other field, only if he can read it: else he could try out which one it is.
     fn links_within_reach(&self, write: &Write, fields: &[String]) -> bool {
         fields.iter().all(|field| {
             let value = &write.sent[field];
-            let unchanged = self.is_exempt(write, field);
             let Some(to) = write.collection.reference(field) else {
                 return true;
             };
             let target = self.world.collection(&to.collection.to_string());
             let within = |linked| self.reaches("data.read.one", &target, linked);
-            value.is_null() || unchanged || self.world.referred(to, value).is_some_and(within)
+            value.is_null()
+                || self.is_exempt(write, field)
+                || self.world.referred(to, value).is_some_and(within)
         })
     }
 

@@ -382,6 +382,8 @@ fn rule_9_only_records_within_reach_may_be_linked() {
     // What stays as it was is not a new link.
     let same = update("grades", "2", &[("course", 2.into()), note("x")]);
     assert!(allowed(&with, &same));
+    let blind = [allow("data.update", "grades")];
+    assert_eq!(tried(&blind, &same), Answer::Invalid, "cannot be tried out");
     let changed = update("grades", "1", &[("course", 2.into())]);
     assert_eq!(tried(&with, &changed), Answer::Invalid);
     // Presets aside.
