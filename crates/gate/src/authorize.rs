@@ -328,11 +328,9 @@ impl Gate {
 
     /// Whether a caller may see that a collection exists: something on its records is allowed.
     pub fn knows(&self, caller: &Caller, collection: CollectionId) -> bool {
-        [
-            READ_ONE, READ_MANY, READ_COUNT, CREATE_ONE, UPDATE_ONE, DELETE_ONE,
-        ]
-        .into_iter()
-        .any(|action| self.rights(caller, collection, action).allows_something())
+        (0..portreeve_policy::RECORD_ACTIONS)
+            .map(ActionId)
+            .any(|action| self.rights(caller, collection, action).allows_something())
     }
 
     // System collections are written by typed operations only, whoever asks.

@@ -8,8 +8,8 @@ use portreeve_model::{
 };
 
 use crate::snapshot::{
-    CompiledProfile, CompiledRole, Entry, ProfileEntry, PLAIN_ALLOW, PLAIN_DENY, Snapshot, SpecialEntry,
-    SpecialTarget, WildEntry, restriction,
+    CompiledProfile, CompiledRole, Entry, PLAIN_ALLOW, PLAIN_DENY, ProfileEntry, Snapshot,
+    SpecialEntry, SpecialTarget, WildEntry, restriction,
 };
 use crate::{
     ActionId, Actions, Body, Document, Effect, FieldSet, FieldValue, Permission, Place, Problem,
@@ -787,7 +787,10 @@ impl Compiler<'_> {
                 chain.push(next);
                 here = next;
             }
-            let mut profile = CompiledProfile { roles: vec![], rate_limit: definition.rate_limit };
+            let mut profile = CompiledProfile {
+                roles: vec![],
+                rate_limit: definition.rate_limit,
+            };
             // What is inherited is held under the conditions of every profile it comes through.
             let mut lists: Vec<Arc<[ipnet::IpNet]>> = vec![];
             for ancestor in chain {
@@ -796,8 +799,14 @@ impl Compiler<'_> {
                 }
                 let mut own = vec![];
                 for member in &ancestor.roles {
-                    if let Some((place, restricted)) = self.profile_role(definition, member, roles, places) {
-                        own.push(ProfileEntry { place, restricted, addresses: lists.clone() });
+                    if let Some((place, restricted)) =
+                        self.profile_role(definition, member, roles, places)
+                    {
+                        own.push(ProfileEntry {
+                            place,
+                            restricted,
+                            addresses: lists.clone(),
+                        });
                     }
                 }
                 own.append(&mut profile.roles);

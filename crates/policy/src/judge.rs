@@ -175,7 +175,11 @@ impl WriteTemplate {
             return Err(WriteRefusal::NotAllowed);
         }
         // Where nothing may be changed, the record alone decides what is told.
-        let judged = if write.allows_something() { sent.as_slice() } else { &[] };
+        let judged = if write.allows_something() {
+            sent.as_slice()
+        } else {
+            &[]
+        };
         for field in judged {
             let readable = *read.field(&collection, *field) != Access::Never;
             let writable = write.layers().iter().all(|layer| {

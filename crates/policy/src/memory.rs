@@ -211,16 +211,9 @@ impl MemoryWorld {
 
     /// Whether the asker may see that a collection exists.
     pub fn knows(&self, asker: &Asker, collection: CollectionId) -> bool {
-        [
-            READ_ONE,
-            READ_MANY,
-            crate::READ_COUNT,
-            CREATE_ONE,
-            UPDATE_ONE,
-            DELETE_ONE,
-        ]
-        .into_iter()
-        .any(|action| self.rights(asker, collection, action).allows_something())
+        (0..crate::RECORD_ACTIONS)
+            .map(ActionId)
+            .any(|action| self.rights(asker, collection, action).allows_something())
     }
 
     fn template(
@@ -247,7 +240,11 @@ impl MemoryWorld {
         }
         // System collections are written by typed operations only; the record decides what is told.
         let nothing = Rights::nothing(collection, action);
-        let write = if self.catalog().get(collection).system { &nothing } else { &*write };
+        let write = if self.catalog().get(collection).system {
+            &nothing
+        } else {
+            &*write
+        };
         if kind == WriteKind::Update && !write.allows_something() && !read.allows_something() {
             return Err(MemoryOutcome::NotFound);
         }
@@ -362,7 +359,9 @@ impl MemoryWorld {
             }
             let taken = || {
                 let others = self.find(id, field, value);
-                others.iter().any(|other| Some(other.get(collection.key)) != replacing)
+                others
+                    .iter()
+                    .any(|other| Some(other.get(collection.key)) != replacing)
             };
             let dangling = || {
                 declared.relation.is_some_and(|to| {
@@ -491,7 +490,11 @@ impl MemoryWorld {
         let delete = self.rights(asker, collection, DELETE_ONE);
         let read = self.rights(asker, collection, READ_ONE);
         let nothing = Rights::nothing(collection, DELETE_ONE);
-        let delete = if self.catalog().get(collection).system { &nothing } else { &*delete };
+        let delete = if self.catalog().get(collection).system {
+            &nothing
+        } else {
+            &*delete
+        };
         let template = DeleteTemplate::new(delete, &read, self.catalog());
         let Some(record) = self.get(collection, key) else {
             return MemoryOutcome::NotFound;
@@ -539,7 +542,9 @@ impl MemoryWorld {
 }
 
 fn unstorable() -> MemoryOutcome {
-    MemoryOutcome::Invalid("a required field is missing, a unique value is taken, or a reference leads nowhere".into())
+    MemoryOutcome::Invalid(
+        "a required field is missing, a unique value is taken, or a reference leads nowhere".into(),
+    )
 }
 
 /// Checks that a rule is one a document could hold on this collection: for tests that make rules.

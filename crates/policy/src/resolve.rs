@@ -218,7 +218,9 @@ impl<'a> Resolver<'a> {
             } => {
                 let list = self.list_variable(variable)?;
                 let term = match self.bind(operand, bound) {
-                    Operand::Variable(Variable::User(path)) if path.len() > 1 => self.user_path(path)?,
+                    Operand::Variable(Variable::User(path)) if path.len() > 1 => {
+                        self.user_path(path)?
+                    }
                     Operand::Literal(_) | Operand::Variable(_) => {
                         let slot = self.slot(self.bind(operand, bound), FieldType::Text, false)?;
                         Term::Slot(
@@ -439,7 +441,9 @@ impl<'a> Resolver<'a> {
         bound: &Bound<'_>,
     ) -> Resolved<Option<Term>> {
         match operand {
-            Operand::Variable(Variable::User(path)) if path.len() > 1 => self.user_path(path).map(Some),
+            Operand::Variable(Variable::User(path)) if path.len() > 1 => {
+                self.user_path(path).map(Some)
+            }
             Operand::Literal(_) | Operand::Variable(_) => Ok(None),
             _ => self.term(at, operand, bound).map(Some),
         }
@@ -501,7 +505,11 @@ impl<'a> Resolver<'a> {
             Variable::User(path) => match path.as_slice() {
                 [] => Some(FieldType::Text),
                 [name] => Some(self.user_column(name)?.1),
-                _ => return fail("a path from $user reads the database, which 'when', presets and lists of values do not; use the account's own columns"),
+                _ => {
+                    return fail(
+                        "a path from $user reads the database, which 'when', presets and lists of values do not; use the account's own columns",
+                    );
+                }
             },
             Variable::Now { .. } => Some(FieldType::Timestamp),
             Variable::Request(name) => {
@@ -529,11 +537,15 @@ impl<'a> Resolver<'a> {
     // `$user.team.name`: begins at the account's own row and reads the database from there.
     fn user_path(&mut self, path: &[String]) -> Resolved<Term> {
         if matches!(self.purpose, Purpose::When | Purpose::Caller) {
-            return self.variable_type(&Variable::User(path.to_vec())).and_then(|_| fail("this cannot stand here"));
+            return self
+                .variable_type(&Variable::User(path.to_vec()))
+                .and_then(|_| fail("this cannot stand here"));
         }
         let users = self.users()?;
         let mut term = self.path(&users, &Path(path.to_vec()))?;
-        let Start::Field(first) = term.start else { return fail("$user needs a column") };
+        let Start::Field(first) = term.start else {
+            return fail("$user needs a column");
+        };
         term.start = Start::User(Arc::clone(&users.field(first).name));
         Ok(Term::Path(term))
     }
@@ -726,7 +738,9 @@ impl<'a> Resolver<'a> {
             return fail(format!("{what} works in checks only"));
         }
         if self.quantifiers > 0 {
-            return fail(format!("{what} speaks of the record written and cannot stand inside some, every or none"));
+            return fail(format!(
+                "{what} speaks of the record written and cannot stand inside some, every or none"
+            ));
         }
         Ok(())
     }

@@ -153,7 +153,14 @@ impl Snapshot {
                         (some, None) => some.clone(),
                         (Some(a), Some(b)) => Some(Arc::new(a.intersection(b).copied().collect())),
                     };
-                    self.entry(entry.place, clip, entry.addresses.clone(), false, keys, entries);
+                    self.entry(
+                        entry.place,
+                        clip,
+                        entry.addresses.clone(),
+                        false,
+                        keys,
+                        entries,
+                    );
                 }
             }
         }

@@ -74,7 +74,8 @@ impl Body {
     /// Whether this is an allow of no fields, which is no allow; it covers its cell all the same, so that
     /// `implicit_allow` does not.
     pub fn grants_nothing(&self) -> bool {
-        self.effect == Effect::Allow && matches!(&self.fields, FieldSet::Only(fields) if fields.is_empty())
+        self.effect == Effect::Allow
+            && matches!(&self.fields, FieldSet::Only(fields) if fields.is_empty())
     }
 
     /// Whether it says no more than its effect.

@@ -150,14 +150,31 @@ pub fn answer(memory: &mut MemoryWorld, asker: &Asker, request: &Request) -> Ans
                 };
                 fields.push((declared.key, key));
             }
-            written(memory.create(asker, id, fields), &declared)
+            known(
+                sent,
+                &declared,
+                written(memory.create(asker, id, fields), &declared),
+            )
         }
         Request::Update { key, sent, .. } => {
             let Some(key) = key_of(key) else {
                 return Answer::NotFound;
             };
             let fields = fields_of(memory, id, sent);
-            written(memory.update(asker, id, &key, fields), &declared)
+            let unknown = fields.len() < sent.len();
+            if unknown
+                && !declared.system
+                && memory
+                    .rights(asker, id, portreeve_policy::UPDATE_ONE)
+                    .allows_something()
+            {
+                return Answer::Invalid;
+            }
+            known(
+                sent,
+                &declared,
+                written(memory.update(asker, id, &key, fields), &declared),
+            )
         }
         Request::Delete { key, .. } => {
             let Some(key) = key_of(key) else {
@@ -168,7 +185,20 @@ pub fn answer(memory: &mut MemoryWorld, asker: &Asker, request: &Request) -> Ans
     }
 }
 
-/// Sent fields by id; the worlds name real ones only.
+// A name that is no field never reaches the engine: whoever decodes the request refuses it.
+fn known(
+    sent: &BTreeMap<String, Value>,
+    declared: &portreeve_model::Collection,
+    answer: Answer,
+) -> Answer {
+    let unknown = sent.keys().any(|name| declared.find_field(name).is_none());
+    match answer {
+        Answer::Stored { .. } if unknown => Answer::Invalid,
+        answer => answer,
+    }
+}
+
+/// Sent fields by id, without those that are none.
 pub fn fields_of(
     memory: &MemoryWorld,
     id: CollectionId,

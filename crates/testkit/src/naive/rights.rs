@@ -86,7 +86,8 @@ impl Layer {
 }
 
 fn is_plain(permission: &Permission) -> bool {
-    permission.rows.is_none() && permission.check.is_none()
+    let no_rows = matches!(permission.rows, None | Some(Rule::Constant(true)));
+    no_rows && permission.check.is_none()
 }
 
 /// Whether an allow grants the field.
@@ -130,7 +131,10 @@ fn covers(permission: &Permission, action: &str, collection: &Collection) -> boo
     let excepted = |left_out: &String| {
         covers_action(left_out, action) || covers_collection(left_out, collection)
     };
-    permission.actions.iter().any(|pattern| covers_action(pattern, action))
+    permission
+        .actions
+        .iter()
+        .any(|pattern| covers_action(pattern, action))
         && covers_somewhere(&permission.on, collection)
         && !permission.except.iter().any(excepted)
 }
@@ -365,7 +369,9 @@ impl Referee<'_> {
 
     /// Whether the caller may do anything at all with records of the collection.
     pub fn knows(&self, collection: &Collection) -> bool {
-        DEEDS.iter().any(|deed| !self.decision(deed, collection).is_shut())
+        DEEDS
+            .iter()
+            .any(|deed| !self.decision(deed, collection).is_shut())
     }
 }
 

@@ -12,7 +12,11 @@ fn the_compiled_engine_agrees_with_the_referee() {
         let world = worlds::world(seed);
         let memory = match compiled::load(&world) {
             Ok(memory) => memory,
-            Err(problems) => panic!("world {seed} does not compile: {}\n{}", problems[0], world.document.to_yaml()),
+            Err(problems) => panic!(
+                "world {seed} does not compile: {}\n{}",
+                problems[0],
+                world.document.to_yaml()
+            ),
         };
         for number in 0..REQUESTS_PER_WORLD {
             let (subject, request) = worlds::request(&world, seed * 1_000 + number);
@@ -23,7 +27,12 @@ fn the_compiled_engine_agrees_with_the_referee() {
             let (expected, found) = (refusal(expected), refusal(found));
             if expected != found {
                 disagreements.push((seed, number));
-                eprintln!("{seed} {number}: {} referee {} engine {}", kind(&request), kind(&expected), kind(&found));
+                eprintln!(
+                    "{seed} {number}: {} referee {} engine {}",
+                    kind(&request),
+                    kind(&expected),
+                    kind(&found)
+                );
                 if disagreements.len() <= 3 {
                     eprintln!(
                         "world {seed}, request {number}: {subject:?}\n{request:?}\nreferee: {expected:?}\nengine:  {found:?}\n{}",
@@ -33,14 +42,32 @@ fn the_compiled_engine_agrees_with_the_referee() {
             }
         }
     }
-    assert!(disagreements.is_empty(), "{} of {cases} disagree: {:?}", disagreements.len(), &disagreements[..disagreements.len().min(20)]);
-    crate::stats("differential", &format!("compiled engine = naive evaluator: {cases} world × request cases, 0 disagreements"));
+    assert!(
+        disagreements.is_empty(),
+        "{} of {cases} disagree: {:?}",
+        disagreements.len(),
+        &disagreements[..disagreements.len().min(20)]
+    );
+    crate::stats(
+        "differential",
+        &format!(
+            "compiled engine = naive evaluator: {cases} world × request cases, 0 disagreements"
+        ),
+    );
 }
 
 fn kind(value: &impl std::fmt::Debug) -> String {
-    format!("{value:?}").split([' ', '(']).next().unwrap_or_default().to_owned()
+    format!("{value:?}")
+        .split([' ', '('])
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn refusal(answer: naive::Answer) -> naive::Answer {
-    if answer == naive::Answer::Invalid { naive::Answer::Forbidden } else { answer }
+    if answer == naive::Answer::Invalid {
+        naive::Answer::Forbidden
+    } else {
+        answer
+    }
 }
