@@ -22,8 +22,6 @@ pub enum BodyError {
     TooSlow,
     /// The connection broke in the middle of it.
     Broken,
-    /// Its `Content-Type` is missing, or not one that is understood here.
-    WrongType,
     /// Not UTF-8.
     NotUtf8 {
         /// The first byte that is not, from 0.

@@ -1,1 +1,102 @@
-//! The native REST API under /v1
+//! The native face: our own REST API under `/v1`, which the console and the command line use.
+//!
+//! A request is decoded (`decode`), one method of [`Portreeve`] is called, and what comes back is encoded (`encode`) or
+//! turned into a problem (`error`). This crate must not know SQL, rules or rights; whatever it does not understand is
+//! an error that names the nearest word it does.
+//!
+//! To add an endpoint: a file for its noun with one function per method, a line in [`router`], an example in
+//! `docs/reference/api.md`. To add an error: an entry in `error/catalogue.rs` and a row in `docs/reference/errors.md`.
+
+mod access;
+mod ask;
+mod check;
+mod collections;
+mod decode;
+mod encode;
+mod error;
+mod errors;
+mod health;
+mod me;
+mod records;
+mod setup;
+mod sign_in;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::MethodRouter;
+use portreeve_http::{Guard, RequestIds, guarded};
+use portreeve_service::Portreeve;
+
+use ask::{delete, get, patch, post};
+pub use error::{CODES, Code};
+
+/// The router of this face, the guard around it.
+pub fn router(portreeve: Arc<Portreeve>) -> Router {
+    let guard = Guard {
+        loopback_only: portreeve.development(),
+        // The lower half of an id is unpredictable, so that ids of two runs differ.
+        ids: RequestIds::new((portreeve.new_id().as_u128() & u128::from(u32::MAX)) as u32),
+    };
+    let mut router = Router::new();
+    for (path, methods) in routes() {
+        router = router.route(path, methods);
+    }
+    let router = router
+        .fallback(ask::no_route)
+        .method_not_allowed_fallback(ask::no_method)
+        .with_state(portreeve);
+    guarded(router, guard)
+}
+
+type Routes = Vec<(&'static str, MethodRouter<Arc<Portreeve>>)>;
+
+// Names of operations are what `$request.operation` and `via:` see.
+fn routes() -> Routes {
+    vec![
+        ("/healthz", get("health", health::show)),
+        ("/errors/{code}", get("errors.one", errors::show)),
+        ("/v1/setup", post("setup", setup::setup)),
+        ("/v1/auth/sign-in", post("auth.sign-in", sign_in::sign_in)),
+        (
+            "/v1/auth/sign-out",
+            post("auth.sign-out", sign_in::sign_out),
+        ),
+        ("/v1/me", get("me", me::show)),
+        (
+            "/v1/users",
+            get("users.list", users::list).merge(post("users.create", users::create)),
+        ),
+        (
+            "/v1/users/{user}/password",
+            post("users.set-password", users::set_password),
+        ),
+        (
+            "/v1/collections",
+            get("collections.list", collections::list)
+                .merge(post("collections.create", collections::create)),
+        ),
+        (
+            "/v1/collections/{collection}",
+            get("collections.one", collections::one)
+                .merge(patch("collections.alter", collections::alter))
+                .merge(delete("collections.delete", collections::delete)),
+        ),
+        (
+            "/v1/records/{collection}",
+            get("records.list", records::list).merge(post("records.create", records::create)),
+        ),
+        (
+            "/v1/records/{collection}/{key}",
+            get("records.one", records::one)
+                .merge(patch("records.update", records::update))
+                .merge(delete("records.delete", records::delete)),
+        ),
+        ("/v1/check", post("check", check::check)),
+        ("/v1/explain", post("explain", check::explain)),
+        ("/v1/access", get("access.show", access::show)),
+        ("/v1/access/plan", post("access.plan", access::plan)),
+        ("/v1/access/apply", post("access.apply", access::apply)),
+    ]
+}

@@ -1,0 +1,71 @@
+//! `/v1/access`: the access document in force, what another one would change, and putting it in force.
+
+use axum::http::StatusCode;
+use portreeve_http::bytes_response;
+use portreeve_service::{Caller, Document, Portreeve, ServiceError};
+use serde_json::json;
+
+use crate::ask::{Answer, Ask};
+use crate::decode::Parameters;
+use crate::encode::json;
+use crate::error::Failure;
+
+/// What problems call the document.
+const BODY: &str = "request body";
+
+pub(crate) async fn show(ask: Ask) -> Answer {
+    ask.no_parameters()?;
+    let caller = ask.account().await?;
+    let document = ask.portreeve().document(&caller).await?;
+    let yaml = document.to_yaml();
+    Ok(bytes_response(StatusCode::OK, "application/yaml", yaml))
+}
+
+pub(crate) async fn plan(mut ask: Ask) -> Answer {
+    ask.no_parameters()?;
+    let (caller, document) = sent(&mut ask).await?;
+    let portreeve = ask.portreeve();
+    let plan = portreeve.plan(&caller, &document).await?;
+    Ok(json(portreeve, StatusCode::OK, &plan.to_json()))
+}
+
+pub(crate) async fn apply(mut ask: Ask) -> Answer {
+    let mut parameters = Parameters::read(ask.query(), &["confirm_drops"])?;
+    let confirm_drops = parameters.take_flag("confirm_drops")?;
+    let (caller, document) = sent(&mut ask).await?;
+    let portreeve = ask.portreeve();
+    let body = match put(portreeve, &caller, &document, confirm_drops).await {
+        // Somebody else was faster: what was planned against the version before is planned again, once.
+        Err(ServiceError::PolicyChanged) => {
+            let caller = ask.account().await?;
+            put(portreeve, &caller, &document, confirm_drops).await?
+        }
+        other => other?,
+    };
+    Ok(json(portreeve, StatusCode::OK, &body))
+}
+
+async fn put(
+    portreeve: &Portreeve,
+    caller: &Caller,
+    document: &Document,
+    confirm_drops: bool,
+) -> Result<serde_json::Value, ServiceError> {
+    let plan = portreeve.plan(caller, document).await?;
+    let changes = plan.changes.clone();
+    let applied = portreeve.apply(caller, plan, confirm_drops).await?;
+    Ok(json!({
+        "changed": applied.changed,
+        "policy_version": applied.version,
+        "changes": changes,
+    }))
+}
+
+async fn sent(ask: &mut Ask) -> Result<(Caller, Document), Failure> {
+    let caller = ask.account().await?;
+    // Whoever may not plan is told so before we read what he sends.
+    ask.portreeve().document(&caller).await?;
+    let text = ask.document().await?;
+    let document = Document::read(BODY, &text).map_err(ServiceError::BadPolicy)?;
+    Ok((caller, document))
+}

@@ -1,0 +1,219 @@
+//! A request on its way through: who sends it, what it names, what it brings.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use portreeve_http::{MediaType, bearer, media_type, parse_json, peer, read_body, read_text};
+use portreeve_model::CollectionName;
+use portreeve_service::{Caller, Portreeve, RequestFacts, ServiceError};
+use serde_json::Value as Json;
+
+use crate::decode::{Object, Parameters};
+use crate::error::Failure;
+
+/// What an endpoint answers.
+pub(crate) type Answer = Result<Response, Failure>;
+
+/// What an endpoint is given.
+pub(crate) struct Ask {
+    portreeve: Arc<Portreeve>,
+    parts: Parts,
+    // Behind a lock that is never locked: a body can be sent to other threads and not be shared with them.
+    body: Mutex<Body>,
+    segments: Option<RawPathParams>,
+    method: Arc<str>,
+    operation: Arc<str>,
+}
+
+impl Ask {
+    /// The operations.
+    pub fn portreeve(&self) -> &Arc<Portreeve> {
+        &self.portreeve
+    }
+
+    /// The token, where there is one.
+    pub fn token(&self) -> Result<Option<&str>, Failure> {
+        Ok(bearer(&self.parts.headers)?)
+    }
+
+    /// What the transport knows.
+    pub fn facts(&self) -> RequestFacts {
+        RequestFacts {
+            ip: peer(&self.parts.extensions),
+            method: Some(Arc::clone(&self.method)),
+            face: Some(face()),
+            operation: Some(Arc::clone(&self.operation)),
+        }
+    }
+
+    /// Who asks.
+    pub async fn caller(&self) -> Result<Caller, Failure> {
+        Ok(self.portreeve.caller(self.token()?, self.facts()).await?)
+    }
+
+    /// Who asks, on a route where nobody is not enough.
+    pub async fn account(&self) -> Result<Caller, Failure> {
+        if self.token()?.is_none() {
+            return Err(Failure::Unauthenticated);
+        }
+        self.caller().await
+    }
+
+    /// The query string as it came.
+    pub fn query(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
+    /// Refuses every query parameter, where there are none.
+    pub fn no_parameters(&self) -> Result<(), Failure> {
+        Parameters::read(self.query(), &[]).map(|_| ())
+    }
+
+    /// A segment of the path, decoded.
+    pub fn segment(&self, name: &str) -> &str {
+        let segments = self.segments.as_ref();
+        let found = segments.and_then(|all| all.iter().find(|(known, _)| *known == name));
+        found.map_or("", |(_, text)| text)
+    }
+
+    /// The collection the path names. What is no name cannot be there.
+    pub fn collection(&self) -> Result<CollectionName, Failure> {
+        CollectionName::parse(self.segment("collection")).map_err(|_| ServiceError::NotFound.into())
+    }
+
+    /// The body as JSON.
+    pub async fn json(&mut self) -> Result<Json, Failure> {
+        self.demand_type(&[MediaType::Json])?;
+        let body = self.take_body();
+        let bytes = read_body(&self.parts.headers, body).await?;
+        if bytes.is_empty() {
+            return Err(Failure::NoBody);
+        }
+        Ok(parse_json(&bytes)?)
+    }
+
+    /// The body as a JSON object with these members and no others.
+    pub async fn object(&mut self, known: &'static [&'static str]) -> Result<Object, Failure> {
+        Object::read("", self.json().await?, known)
+    }
+
+    /// The body as the text of a document.
+    pub async fn document(&mut self) -> Result<String, Failure> {
+        self.demand_type(&[MediaType::Json, MediaType::Yaml])?;
+        let body = self.take_body();
+        let text = read_text(&self.parts.headers, body).await?;
+        if text.trim().is_empty() {
+            return Err(Failure::NoBody);
+        }
+        Ok(text)
+    }
+
+    fn take_body(&mut self) -> Body {
+        std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    // A page of another site can post text/plain without asking; it cannot post these.
+    fn demand_type(&self, wanted: &'static [MediaType]) -> Result<(), Failure> {
+        match media_type(&self.parts.headers) {
+            Some(sent) if wanted.contains(&sent) => Ok(()),
+            _ => Err(Failure::MediaType(wanted)),
+        }
+    }
+}
+
+thread_local! {
+    static FACE: Arc<str> = Arc::from("native");
+}
+
+fn face() -> Arc<str> {
+    FACE.with(Arc::clone)
+}
+
+/// An endpoint for `GET`.
+pub(crate) fn get<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
+where
+    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    endpoint(MethodFilter::GET, "GET", operation, run)
+}
+
+/// An endpoint for `POST`.
+pub(crate) fn post<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
+where
+    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    endpoint(MethodFilter::POST, "POST", operation, run)
+}
+
+/// An endpoint for `PATCH`.
+pub(crate) fn patch<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
+where
+    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    endpoint(MethodFilter::PATCH, "PATCH", operation, run)
+}
+
+/// An endpoint for `DELETE`.
+pub(crate) fn delete<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
+where
+    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    endpoint(MethodFilter::DELETE, "DELETE", operation, run)
+}
+
+fn endpoint<F, A>(
+    filter: MethodFilter,
+    method: &str,
+    operation: &str,
+    run: F,
+) -> MethodRouter<Arc<Portreeve>>
+where
+    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    let (method, operation): (Arc<str>, Arc<str>) = (method.into(), operation.into());
+    on(
+        filter,
+        async move |State(portreeve): State<Arc<Portreeve>>, request: Request| {
+            let (mut parts, body) = request.into_parts();
+            let request_id = parts.headers.get(&portreeve_http::REQUEST_ID).cloned();
+            let segments = RawPathParams::from_request_parts(&mut parts, &()).await;
+            let answer = match segments {
+                Ok(segments) => {
+                    let (segments, body) = (Some(segments), Mutex::new(body));
+                    let portreeve = Arc::clone(&portreeve);
+                    run(Ask {
+                        portreeve,
+                        parts,
+                        body,
+                        segments,
+                        method,
+                        operation,
+                    })
+                    .await
+                }
+                // A path that is no text names nothing.
+                Err(_) => Err(ServiceError::NotFound.into()),
+            };
+            answer.unwrap_or_else(|failure| failure.answer(&portreeve, request_id.as_ref()))
+        },
+    )
+}
+
+/// What is answered where there is no route.
+pub(crate) async fn no_route() -> Response {
+    Failure::NoRoute.problem().into_response()
+}
+
+/// What is answered where a route does not have the method; the router adds which it has.
+pub(crate) async fn no_method() -> Response {
+    Failure::NoMethod.problem().into_response()
+}

@@ -1,0 +1,11 @@
+//! What comes in: query parameters, bodies, lists, cursors.
+
+mod cursor;
+mod list;
+mod object;
+mod parameters;
+
+pub(crate) use cursor::{next_cursor, stamp};
+pub(crate) use list::{list, one};
+pub(crate) use object::{Object, sent_fields};
+pub(crate) use parameters::Parameters;
