@@ -16,6 +16,7 @@
 mod error;
 mod options;
 mod outcome;
+mod sql;
 mod sqlite;
 mod store;
 mod system;

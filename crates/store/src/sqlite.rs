@@ -1,110 +1,476 @@
-//! The driver for the embedded database.
+//! The driver for the embedded database: one file, one writing thread, readers on every thread that asks.
 
+mod migrations;
+mod open;
+mod policy;
+mod reader;
+mod records;
+mod system;
+mod values;
+mod writer;
+mod writes;
+
+use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_gate::{
-    ApplyPolicy, Authorized, Create, CreateUser, Delete, Read, SetPassword, Update,
+    ApplyPolicy, Authorized, Create, CreateUser, Delete, Read, SetPassword, Update, Window,
 };
-use portreeve_model::{Collection, FieldId, RecordSink, Value};
+use portreeve_model::{Clock, Collection, FieldId, RecordSink, Value};
 use portreeve_policy::{Record, Snapshot};
-use std::sync::Arc;
+use rusqlite::{ErrorCode, ffi};
 
+use crate::sql::dialect::Dialect;
+use crate::sql::select::{self, Asked, ReadStatement};
+use crate::sql::write;
 use crate::{
     Account, AccountSummary, Credential, OpenError, ReadOutcome, SessionFacts, StoreError,
     StoreOptions, StoredPolicy, WriteOutcome,
 };
+use reader::{Inline, LongReads};
+use records::Request;
+use values::Binding;
+use writer::{Shared, Turn, Writer};
 
 /// An open database file.
-pub(crate) struct Database {}
+pub(crate) struct Database {
+    inline: Inline,
+    long: LongReads,
+    statements: RwLock<HashMap<(u64, Asked), Arc<ReadStatement>>>,
+    shared: Arc<Shared>,
+    clock: Option<Arc<dyn Clock>>,
+    writer: Option<Writer>,
+    // Last, so that the folder is released when nothing is at work in it any more.
+    _lock: Option<File>,
+}
+
+/// How many read statements are kept; emptied when full.
+const STATEMENTS: usize = 1_024;
 
 impl Database {
-    pub fn open(_: &StoreOptions) -> Result<Self, OpenError> {
-        Ok(Self {})
+    pub fn open(options: &StoreOptions) -> Result<Self, OpenError> {
+        let (path, lock) = open::take_folder(&options.folder)?;
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Failed {
+            path: path.display().to_string(),
+            source,
+        };
+        let new = !open::is_ours(&path)?;
+        let connection = open::write_connection(&path, options.synchronous, new)
+            .map_err(|error| failed(error.into()))?;
+        open::check_build(&connection).map_err(|error| failed(error.into()))?;
+        migrations::run(&connection, &path, options.clock.now())?;
+        let shared =
+            Arc::new(system::load_shared(&connection).map_err(|error| failed(error.into()))?);
+        let long =
+            LongReads::start(&path, options.readers).map_err(|error| failed(error.into()))?;
+        let writer = Writer::start(
+            connection,
+            Arc::clone(&shared),
+            Arc::clone(&options.clock),
+            Arc::clone(&options.entropy),
+        )
+        .map_err(|error| failed(error.into()))?;
+        Ok(Self {
+            inline: Inline::new(path),
+            long,
+            statements: RwLock::default(),
+            shared,
+            clock: Some(Arc::clone(&options.clock)),
+            writer: Some(writer),
+            _lock: Some(lock),
+        })
     }
-    pub fn open_read_only(_: &Path) -> Result<Self, OpenError> {
-        Ok(Self {})
+
+    pub fn open_read_only(folder: &Path) -> Result<Self, OpenError> {
+        let path = folder.join(open::FILE);
+        if !open::is_ours(&path)? {
+            return Err(OpenError::Missing {
+                path: path.display().to_string(),
+            });
+        }
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Failed {
+            path: path.display().to_string(),
+            source,
+        };
+        let connection = open::read_connection(&path).map_err(|error| failed(error.into()))?;
+        migrations::check_known(&connection, &path)?;
+        let shared =
+            Arc::new(system::load_shared(&connection).map_err(|error| failed(error.into()))?);
+        let long = LongReads::start(&path, 1).map_err(|error| failed(error.into()))?;
+        Ok(Self {
+            inline: Inline::new(path),
+            long,
+            statements: RwLock::default(),
+            shared,
+            clock: None,
+            writer: None,
+            _lock: None,
+        })
     }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.writer.as_ref().ok_or(StoreError::ReadOnly)
+    }
+
+    fn read_statement(&self, read: &Authorized<Read>) -> Arc<ReadStatement> {
+        let plan = read.operation().plan();
+        let asked = Asked::of(read.operation().window());
+        let key = (plan.id(), asked);
+        if let Some(known) = self
+            .statements
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
+            return Arc::clone(known);
+        }
+        let statement = Arc::new(select::read(
+            Dialect::Sqlite,
+            read.snapshot().catalog(),
+            plan,
+            asked,
+        ));
+        let mut known = self
+            .statements
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= STATEMENTS {
+            known.clear();
+        }
+        known.insert(key, Arc::clone(&statement));
+        statement
+    }
+
     pub async fn read<S: RecordSink + 'static>(
         &self,
-        _: &Authorized<Read>,
-        _: S,
+        read: &Authorized<Read>,
+        mut sink: S,
     ) -> Result<(S, ReadOutcome), StoreError> {
-        Err(StoreError::Closed)
+        let statement = self.read_statement(read);
+        let operation = read.operation();
+        let columns = operation.plan().columns();
+        let short = self.inline.short(|reader| {
+            let request = request(read.context(), operation.values(), operation.window());
+            records::run(
+                reader.connection(),
+                &statement,
+                columns,
+                &request,
+                &mut sink,
+            )
+        });
+        match short {
+            Err(StoreError::TooSlow) => {}
+            Err(error) => return Err(error),
+            Ok(outcome) => return Ok((sink, outcome)),
+        }
+        // It is not short. Everything anew, where it holds up nobody.
+        sink.reset();
+        let columns = Arc::clone(columns);
+        let (context, values, window) = (
+            read.context().clone(),
+            operation.values().to_vec(),
+            operation.window().clone(),
+        );
+        let run = move |reader: &reader::Reader| {
+            let request = request(&context, &values, &window);
+            let outcome = records::run(
+                reader.connection(),
+                &statement,
+                &columns,
+                &request,
+                &mut sink,
+            )?;
+            Ok((sink, outcome))
+        };
+        self.long.run(run).await
     }
-    pub async fn create(&self, _: Authorized<Create>) -> Result<WriteOutcome, StoreError> {
-        Err(StoreError::Closed)
+
+    pub async fn create(&self, create: Authorized<Create>) -> Result<WriteOutcome, StoreError> {
+        self.writer()?
+            .write(Turn::Shared, move |writing| {
+                writes::create(writing, &create)
+            })
+            .await
     }
-    pub async fn update(&self, _: Authorized<Update>) -> Result<WriteOutcome, StoreError> {
-        Err(StoreError::Closed)
+
+    pub async fn update(&self, update: Authorized<Update>) -> Result<WriteOutcome, StoreError> {
+        self.writer()?
+            .write(Turn::Shared, move |writing| {
+                writes::update(writing, &update)
+            })
+            .await
     }
-    pub async fn delete(&self, _: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
-        Err(StoreError::Closed)
+
+    pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
+        self.writer()?
+            .write(Turn::Shared, move |writing| {
+                writes::delete(writing, &delete)
+            })
+            .await
     }
-    pub async fn apply_policy(&self, _: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
-        Err(StoreError::Closed)
+
+    pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
+        let run = move |writing: &writer::Writing<'_>| {
+            writing.undoable(|_| policy::apply(writing, &apply))
+        };
+        self.writer()?
+            .write_then(Turn::Schema, run, |version, shared| {
+                shared.set_version(*version)
+            })
+            .await
     }
-    pub async fn create_user(&self, _: Authorized<CreateUser>) -> Result<i64, StoreError> {
-        Err(StoreError::Closed)
+
+    pub async fn create_user(&self, create: Authorized<CreateUser>) -> Result<i64, StoreError> {
+        self.writer()?
+            .write(Turn::Shared, move |writing| {
+                system::create_user(writing, &create)
+            })
+            .await
     }
-    pub async fn set_password(&self, _: Authorized<SetPassword>) -> Result<u64, StoreError> {
-        Err(StoreError::Closed)
+
+    pub async fn set_password(&self, set: Authorized<SetPassword>) -> Result<u64, StoreError> {
+        let user = set.operation().user.clone();
+        let run = move |writing: &writer::Writing<'_>| system::set_password(writing, &set);
+        let then = move |epoch: &u64, shared: &Shared| {
+            shared.set_epoch(&user, *epoch);
+            shared.revoke();
+        };
+        self.writer()?.write_then(Turn::Alone, run, then).await
     }
-    pub fn list_users(&self, _: u32, _: Option<i64>) -> Result<Vec<AccountSummary>, StoreError> {
-        Err(StoreError::Closed)
+
+    pub fn list_users(
+        &self,
+        limit: u32,
+        after: Option<i64>,
+    ) -> Result<Vec<AccountSummary>, StoreError> {
+        self.inline
+            .look_up(|connection| system::list_users(connection, limit, after))
     }
-    pub fn find(&self, _: &Collection, _: FieldId, _: &Value) -> Result<Vec<Record>, StoreError> {
-        Err(StoreError::Closed)
+
+    pub fn find(
+        &self,
+        collection: &Collection,
+        field: FieldId,
+        wanted: &Value,
+    ) -> Result<Vec<Record>, StoreError> {
+        let fragment = write::find(Dialect::Sqlite, collection, field);
+        self.inline.look_up(|connection| {
+            let mut statement = connection.prepare_cached(&fragment.sql).map_err(failure)?;
+            statement
+                .raw_bind_parameter(1, values::any(wanted))
+                .map_err(failure)?;
+            let mut rows = statement.raw_query();
+            let mut found = vec![];
+            while let Some(row) = rows.next().map_err(failure)? {
+                let mut record = Vec::with_capacity(collection.fields.len());
+                for (place, field) in collection.fields.iter().enumerate() {
+                    record.push(values::value(
+                        row.get_ref(place).map_err(failure)?,
+                        field.ty,
+                    )?);
+                }
+                found.push(Record(record));
+            }
+            Ok(found)
+        })
     }
+
     pub fn load_policy(&self) -> Result<StoredPolicy, StoreError> {
-        Err(StoreError::Closed)
+        // From one state of the database.
+        self.inline.look_up(|connection| {
+            connection.execute_batch("BEGIN").map_err(failure)?;
+            let policy = policy::load(connection);
+            connection.execute_batch("COMMIT").map_err(failure)?;
+            policy
+        })
     }
-    pub fn credential(&self, _: &str) -> Result<Option<Credential>, StoreError> {
-        Err(StoreError::Closed)
+
+    pub fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
+        self.inline
+            .look_up(|connection| system::credential(connection, login))
     }
-    pub fn credential_facts(&self, _: &str) -> Result<Option<Account>, StoreError> {
-        Err(StoreError::Closed)
+
+    pub fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
+        self.inline
+            .look_up(|connection| system::credential_facts(connection, &self.shared, user))
     }
+
     pub async fn insert_session(
         &self,
-        _: [u8; 32],
-        _: &str,
-        _: i64,
-        _: i64,
+        token_hash: [u8; 32],
+        user: &str,
+        now: i64,
+        expires: i64,
     ) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
+        let user = user.to_owned();
+        let run = move |writing: &writer::Writing<'_>| {
+            system::insert_session(writing, &token_hash, &user, now, expires)
+        };
+        self.writer()?.write(Turn::Shared, run).await
     }
-    pub fn session(&self, _: &[u8; 32]) -> Result<Option<SessionFacts>, StoreError> {
-        Err(StoreError::Closed)
+
+    pub fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionFacts>, StoreError> {
+        self.inline
+            .look_up(|connection| system::session(connection, token_hash))
     }
-    pub async fn delete_session(&self, _: [u8; 32]) -> Result<bool, StoreError> {
-        Err(StoreError::Closed)
+
+    pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
+        let run = move |writing: &writer::Writing<'_>| system::delete_session(writing, &token_hash);
+        self.writer()?
+            .write_then(Turn::Shared, run, |_, shared| shared.revoke())
+            .await
     }
-    pub async fn expire_sessions(&self, _: i64) -> Result<usize, StoreError> {
-        Err(StoreError::Closed)
+
+    pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
+        self.writer()?
+            .write(Turn::Shared, move |writing| {
+                system::expire_sessions(writing, now)
+            })
+            .await
     }
-    pub fn has_administrator(&self, _: &Snapshot) -> Result<bool, StoreError> {
-        Err(StoreError::Closed)
+
+    pub fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
+        let now = self.clock.as_ref().map_or(i64::MAX, |clock| clock.now());
+        self.inline
+            .look_up(|connection| system::has_administrator(connection, snapshot, now))
     }
+
     pub async fn first_administrator(
         &self,
-        _: CreateUser,
-        _: Arc<Snapshot>,
+        user: CreateUser,
+        snapshot: Arc<Snapshot>,
     ) -> Result<i64, StoreError> {
-        Err(StoreError::Closed)
+        let run = move |writing: &writer::Writing<'_>| {
+            system::first_administrator(writing, &user, &snapshot)
+        };
+        self.writer()?.write(Turn::Alone, run).await
     }
-    pub fn find_user(&self, _: &str) -> Result<Option<String>, StoreError> {
-        Err(StoreError::Closed)
+
+    pub fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.inline
+            .look_up(|connection| system::find_user(connection, name))
     }
-    pub fn setting(&self, _: &str) -> Result<Option<String>, StoreError> {
-        Err(StoreError::Closed)
+
+    pub fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.inline
+            .look_up(|connection| system::setting(connection, name))
     }
-    pub async fn set_setting(&self, _: &str, _: &str) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
+
+    pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.writer()?
+            .write(Turn::Shared, move |writing| {
+                system::set_setting(writing, &name, &value)
+            })
+            .await
     }
-    pub fn digest(&self, _: bool) -> Result<[u8; 32], StoreError> {
-        Err(StoreError::Closed)
+
+    pub fn digest(&self, with_audit: bool) -> Result<[u8; 32], StoreError> {
+        self.inline
+            .look_up(|connection| system::digest(connection, with_audit))
     }
+
     pub fn revocations(&self) -> u64 {
-        0
+        self.shared.revocations()
+    }
+}
+
+fn request<'a>(
+    context: &'a portreeve_policy::Context,
+    caller: &'a [Value],
+    window: &'a Window,
+) -> Request<'a> {
+    let binding = Binding {
+        caller,
+        ..Binding::new(context)
+    };
+    match window {
+        Window::Key(key) => Request {
+            binding: Binding {
+                key: Some(key),
+                ..binding
+            },
+            limit: None,
+        },
+        Window::Page { limit, offset } => Request {
+            // One more than wanted tells whether there are more.
+            binding: Binding {
+                limit: i64::from(*limit) + 1,
+                offset: i64::try_from(*offset).unwrap_or(i64::MAX),
+                ..binding
+            },
+            limit: Some(*limit as usize),
+        },
+    }
+}
+
+/// What an error of the driver means, where no constraint of a collection is concerned.
+fn failure(error: rusqlite::Error) -> StoreError {
+    let rusqlite::Error::SqliteFailure(code, message) = &error else {
+        return StoreError::Internal(error.into());
+    };
+    match (code.code, code.extended_code) {
+        (_, ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER) => {
+            StoreError::ForeignKey
+        }
+        (_, ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_DATATYPE) => StoreError::Check,
+        (
+            _,
+            ffi::SQLITE_CONSTRAINT_UNIQUE
+            | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+            | ffi::SQLITE_CONSTRAINT_ROWID,
+        ) => StoreError::Unique { fields: vec![] },
+        (ErrorCode::OperationInterrupted, _) => StoreError::TooSlow,
+        (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => StoreError::Busy,
+        (ErrorCode::DiskFull, _) => StoreError::Full,
+        (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => StoreError::Corrupt(
+            message
+                .clone()
+                .unwrap_or_else(|| "the file is malformed".into()),
+        ),
+        _ => StoreError::Internal(error.into()),
+    }
+}
+
+/// What a group's commit that failed means to each of its members.
+fn commit_failure(error: &rusqlite::Error) -> StoreError {
+    match error {
+        rusqlite::Error::SqliteFailure(code, message) => {
+            failure(rusqlite::Error::SqliteFailure(*code, message.clone()))
+        }
+        other => StoreError::Internal(other.to_string().into()),
+    }
+}
+
+/// The same for a write to a collection: names the fields, where all of them were sent, and never a value.
+fn constraint(error: rusqlite::Error, collection: &Collection, sent: &[FieldId]) -> StoreError {
+    let rusqlite::Error::SqliteFailure(code, Some(message)) = &error else {
+        return failure(error);
+    };
+    // "UNIQUE constraint failed: grades.student, grades.course"
+    let fields = || -> Option<Vec<FieldId>> {
+        let (_, names) = message.split_once(": ")?;
+        let own = |name: &str| {
+            collection.find_field(name.strip_prefix(&collection.table)?.strip_prefix('.')?)
+        };
+        names.split(", ").map(own).collect()
+    };
+    match code.extended_code {
+        ffi::SQLITE_CONSTRAINT_UNIQUE
+        | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+        | ffi::SQLITE_CONSTRAINT_ROWID => {
+            let fields = fields().filter(|fields| fields.iter().all(|field| sent.contains(field)));
+            StoreError::Unique {
+                fields: fields.unwrap_or_default(),
+            }
+        }
+        ffi::SQLITE_CONSTRAINT_NOTNULL => match fields().as_deref() {
+            Some([field]) => StoreError::NotNull { field: *field },
+            _ => StoreError::Check,
+        },
+        _ => failure(error),
     }
 }

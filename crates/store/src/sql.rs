@@ -1,0 +1,8 @@
+//! SQL as fragments: text with typed slots, built once per plan and bound per request. Nothing here touches a driver.
+
+pub(crate) mod ddl;
+pub(crate) mod dialect;
+pub(crate) mod fragment;
+pub(crate) mod lower;
+pub(crate) mod select;
+pub(crate) mod write;

@@ -1,0 +1,335 @@
+//! Reads as statements: one per node of the plan.
+
+use portreeve_gate::{MANY_LIMIT, ReadPlan, Selected, Window};
+use portreeve_model::{Catalog, Collection, FieldType, PathTerm, Start, Term};
+
+use super::dialect::Dialect;
+use super::fragment::{BoundSlot, Fragment, Holds};
+use super::lower::{Lowering, Role, Scope};
+
+/// A read, ready to be bound and run.
+#[derive(Debug)]
+pub(crate) struct ReadStatement {
+    /// The records; `None` where only their number is wanted.
+    pub rows: Option<Node>,
+    /// How many match in all, where that is wanted.
+    pub total: Option<Fragment>,
+}
+
+/// The records of one node of the plan.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The statement.
+    pub fragment: Fragment,
+    /// For each column of the answer, where it comes from.
+    pub places: Vec<Place>,
+    /// Result columns of the sort terms and then of the key, with their types.
+    pub last: Vec<(usize, FieldType)>,
+    /// In a node below the first: the result column that says which parent's the record is.
+    pub parent: usize,
+    /// The relations to follow.
+    pub expansions: Vec<Expansion>,
+}
+
+/// Where a column of the answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Place {
+    /// This result column.
+    Column(usize),
+    /// This expansion.
+    Expansion(usize),
+}
+
+/// A relation that is followed for each record.
+#[derive(Debug)]
+pub(crate) struct Expansion {
+    /// The result column whose value related records point at, or that points at them.
+    pub from: usize,
+    /// Whether there is a list of them.
+    pub many: bool,
+    /// The related records, asked for by [`BoundSlot::Keys`].
+    pub node: Node,
+}
+
+/// Which of a plan's statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Asked {
+    /// One record by its key.
+    One,
+    /// A page.
+    Page,
+}
+
+impl Asked {
+    pub fn of(window: &Window) -> Self {
+        match window {
+            Window::Key(_) => Self::One,
+            Window::Page { .. } => Self::Page,
+        }
+    }
+}
+
+// The columns a statement selects; one that is wanted twice is selected once.
+struct Results(Vec<String>);
+
+impl Results {
+    fn place(&mut self, sql: String) -> usize {
+        self.0
+            .iter()
+            .position(|known| *known == sql)
+            .unwrap_or_else(|| {
+                self.0.push(sql);
+                self.0.len() - 1
+            })
+    }
+}
+
+/// Builds the statement of a plan.
+pub(crate) fn read(
+    dialect: Dialect,
+    catalog: &Catalog,
+    plan: &ReadPlan,
+    asked: Asked,
+) -> ReadStatement {
+    let rows = plan.rows().then(|| page(dialect, catalog, plan, asked));
+    let total = (plan.total() || !plan.rows()).then(|| {
+        let mut lowering = Lowering::new(dialect, catalog, &[]);
+        let scope = lowering.scope(plan.collection());
+        let held = reached(&mut lowering, plan, &scope, asked);
+        let sql = format!(
+            "SELECT count(*) FROM {}{}",
+            scope.table(&lowering),
+            held.clause()
+        );
+        Fragment {
+            sql,
+            slots: lowering.into_slots(),
+        }
+    });
+    ReadStatement { rows, total }
+}
+
+fn reached<'c>(
+    lowering: &mut Lowering<'c>,
+    plan: &ReadPlan,
+    scope: &Scope<'c>,
+    asked: Asked,
+) -> Holds {
+    match asked {
+        Asked::One => {
+            let key = lowering.parameter(BoundSlot::Key);
+            let key = Holds::when(format!(
+                "{} = {key}",
+                scope.column(lowering, plan.collection().key)
+            ));
+            let held = lowering.is_true(plan.condition(), scope, Role::Filters);
+            Holds::all([key, held])
+        }
+        Asked::Page => lowering.is_true(plan.condition(), scope, Role::Finds),
+    }
+}
+
+fn page(dialect: Dialect, catalog: &Catalog, plan: &ReadPlan, asked: Asked) -> Node {
+    let mut lowering = Lowering::new(dialect, catalog, &[]);
+    let scope = lowering.scope(plan.collection());
+    let mut results = Results(vec![]);
+    let (places, expansions) = columns(&mut lowering, catalog, plan, &scope, &mut results);
+    let key_field = plan.collection().key_field();
+    let key = scope.column(&lowering, plan.collection().key);
+    let mut last = vec![];
+    let mut order = vec![];
+    if asked == Asked::Page {
+        let mut complete = false;
+        for part in plan.order() {
+            let term = lowering.scalar(&part.term, &scope);
+            last.push((results.place(term.clone()), part.term.ty()));
+            // What comes after the key decides nothing.
+            if !complete {
+                order.push(dialect.order(
+                    &term,
+                    part.descending,
+                    may_be_null(&part.term, plan.collection()),
+                ));
+                complete = term == key;
+            }
+        }
+        if !complete {
+            order.push(key.clone());
+        }
+        last.push((results.place(key), key_field.ty));
+    }
+    let held = reached(&mut lowering, plan, &scope, asked);
+    if results.0.is_empty() {
+        results.0.push("1".into());
+    }
+    let mut sql = format!(
+        "SELECT {} FROM {}{}",
+        results.0.join(", "),
+        scope.table(&lowering),
+        held.clause()
+    );
+    if asked == Asked::Page {
+        let (limit, offset) = (
+            lowering.parameter(BoundSlot::Limit),
+            lowering.parameter(BoundSlot::Offset),
+        );
+        sql.push_str(&format!(
+            " ORDER BY {} LIMIT {limit} OFFSET {offset}",
+            order.join(", ")
+        ));
+    }
+    Node {
+        fragment: Fragment {
+            sql,
+            slots: lowering.into_slots(),
+        },
+        places,
+        last,
+        parent: 0,
+        expansions,
+    }
+}
+
+fn columns<'c>(
+    lowering: &mut Lowering<'c>,
+    catalog: &'c Catalog,
+    plan: &ReadPlan,
+    scope: &Scope<'c>,
+    results: &mut Results,
+) -> (Vec<Place>, Vec<Expansion>) {
+    let mut expansions = vec![];
+    let mut places = vec![];
+    for selected in plan.select() {
+        places.push(match selected {
+            Selected::Field { field, mask } => {
+                Place::Column(results.place(lowering.masked_column(*field, mask.as_ref(), scope)))
+            }
+            Selected::One {
+                field,
+                mask,
+                by,
+                plan,
+            } => {
+                let from = results.place(lowering.masked_column(*field, mask.as_ref(), scope));
+                let node = related_one(lowering.dialect, catalog, plan, *by);
+                expansions.push(Expansion {
+                    from,
+                    many: false,
+                    node,
+                });
+                Place::Expansion(expansions.len() - 1)
+            }
+            Selected::Many { relation, plan } => {
+                let from =
+                    results.place(lowering.scalar(&Term::Path(relation.from.clone()), scope));
+                let node = related_many(lowering.dialect, catalog, plan, relation);
+                expansions.push(Expansion {
+                    from,
+                    many: true,
+                    node,
+                });
+                Place::Expansion(expansions.len() - 1)
+            }
+        });
+    }
+    (places, expansions)
+}
+
+fn related_one(
+    dialect: Dialect,
+    catalog: &Catalog,
+    plan: &ReadPlan,
+    by: portreeve_model::FieldId,
+) -> Node {
+    let mut lowering = Lowering::new(dialect, catalog, &[]);
+    let scope = lowering.scope(plan.collection());
+    let mut results = Results(vec![]);
+    let (places, expansions) = columns(&mut lowering, catalog, plan, &scope, &mut results);
+    let by = scope.column(&lowering, by);
+    let parent = results.place(by.clone());
+    let keys = lowering.parameter(BoundSlot::Keys);
+    let wanted = Holds::when(format!("{by} IN {}", dialect.json_list(&keys)));
+    let reach = lowering.is_true(plan.condition(), &scope, Role::Filters);
+    let held = Holds::all([wanted, reach]);
+    let sql = format!(
+        "SELECT {} FROM {}{}",
+        results.0.join(", "),
+        scope.table(&lowering),
+        held.clause()
+    );
+    Node {
+        fragment: Fragment {
+            sql,
+            slots: lowering.into_slots(),
+        },
+        places,
+        last: vec![],
+        parent,
+        expansions,
+    }
+}
+
+fn related_many(
+    dialect: Dialect,
+    catalog: &Catalog,
+    plan: &ReadPlan,
+    relation: &portreeve_model::Relation,
+) -> Node {
+    let mut lowering = Lowering::new(dialect, catalog, &[]);
+    let mut relation = relation.clone();
+    // The relation's guard and the plan's reach are usually the same condition.
+    if relation.guard.as_deref() == Some(plan.condition()) {
+        relation.guard = None;
+    }
+    let related = lowering.related(&relation);
+    let scope = related.target.clone();
+    let mut results = Results(vec![]);
+    let (places, expansions) = columns(&mut lowering, catalog, plan, &scope, &mut results);
+    let parent = results.place(related.near.clone());
+    let keys = lowering.parameter(BoundSlot::Keys);
+    let wanted = Holds::when(format!("{} IN {}", related.near, dialect.json_list(&keys)));
+    let reach = lowering.is_true(plan.condition(), &scope, Role::Filters);
+    let held = Holds::all([wanted, related.held.clone(), reach]);
+    let key = scope.column(&lowering, plan.collection().key);
+    // A cap per parent, not over all of them; the columns get names because the outer SELECT has to repeat them.
+    let named: Vec<String> = results
+        .0
+        .iter()
+        .enumerate()
+        .map(|(place, sql)| format!("{sql} AS c{place}"))
+        .collect();
+    let names: Vec<String> = (0..results.0.len())
+        .map(|place| format!("c{place}"))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM (SELECT {}, row_number() OVER (PARTITION BY {} ORDER BY {key}) AS place FROM {}{}) \
+         WHERE place <= {MANY_LIMIT} ORDER BY place",
+        names.join(", "),
+        named.join(", "),
+        related.near,
+        related.tables,
+        held.clause(),
+    );
+    Node {
+        fragment: Fragment {
+            sql,
+            slots: lowering.into_slots(),
+        },
+        places,
+        last: vec![],
+        parent,
+        expansions,
+    }
+}
+
+fn may_be_null(term: &Term, collection: &Collection) -> bool {
+    match term {
+        Term::Path(PathTerm {
+            start: Start::Field(field),
+            guard: None,
+            hops,
+            ..
+        }) if hops.is_empty() => collection.field(*field).nullable,
+        _ => true,
+    }
+}

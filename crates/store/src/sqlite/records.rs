@@ -1,0 +1,373 @@
+//! Runs read statements and pushes what they give into a sink.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use portreeve_model::{Cell, Cells, Columns, FieldType, RecordSink, Value};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
+
+use super::failure;
+use super::values::{Binding, bind, json_list, text, value};
+use crate::sql::fragment::Fragment;
+use crate::sql::select::{Expansion, Node, Place, ReadStatement};
+use crate::{ReadOutcome, StoreError};
+
+/// So many parents are asked about at once.
+const PARENTS: usize = 500;
+
+/// Most records have no more columns than this, and need no allocation on their way into the sink.
+const FEW: usize = 16;
+
+/// What a read is bound to.
+pub(crate) struct Request<'a> {
+    pub binding: Binding<'a>,
+    /// How many records the sink gets at most; `None` for a read by key.
+    pub limit: Option<usize>,
+}
+
+// A cell, borrowed from the driver. The row itself cannot be handed out, since it is tied to its thread.
+#[derive(Clone, Copy)]
+enum Scalar<'a> {
+    Null,
+    Integer(i64),
+    Float(f64),
+    Text(&'a str),
+}
+
+struct Borrowed<'a>(&'a [Scalar<'a>]);
+
+impl Cells for Borrowed<'_> {
+    fn cell(&self, place: usize) -> Cell<'_> {
+        match self.0[place] {
+            Scalar::Null => Cell::Null,
+            Scalar::Integer(number) => Cell::Integer(number),
+            Scalar::Float(float) => Cell::Float(float),
+            Scalar::Text(text) => Cell::Text(text),
+        }
+    }
+}
+
+/// Runs a read.
+pub(crate) fn run<S: RecordSink>(
+    connection: &Connection,
+    statement: &ReadStatement,
+    columns: &Columns,
+    request: &Request<'_>,
+    sink: &mut S,
+) -> Result<ReadOutcome, StoreError> {
+    // Records and their number, and relations beside their records, are read from one state of the database.
+    let several = statement.rows.is_some() && statement.total.is_some()
+        || statement
+            .rows
+            .as_ref()
+            .is_some_and(|node| !node.expansions.is_empty());
+    if !several {
+        return run_parts(connection, statement, columns, request, sink);
+    }
+    connection.execute_batch("BEGIN").map_err(failure)?;
+    let result = run_parts(connection, statement, columns, request, sink);
+    let ended = connection.execute_batch("COMMIT").map_err(failure);
+    let outcome = result?;
+    ended?;
+    Ok(outcome)
+}
+
+fn run_parts<S: RecordSink>(
+    connection: &Connection,
+    statement: &ReadStatement,
+    columns: &Columns,
+    request: &Request<'_>,
+    sink: &mut S,
+) -> Result<ReadOutcome, StoreError> {
+    let mut outcome = match &statement.rows {
+        None => ReadOutcome::default(),
+        Some(node) if node.expansions.is_empty() => push(connection, node, columns, request, sink)?,
+        Some(node) => push_expanded(connection, node, columns, request, sink)?,
+    };
+    if let Some(total) = &statement.total {
+        outcome.total = Some(count(connection, total, request)?);
+    }
+    Ok(outcome)
+}
+
+fn count(
+    connection: &Connection,
+    fragment: &Fragment,
+    request: &Request<'_>,
+) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare_cached(&fragment.sql).map_err(failure)?;
+    bind(&mut statement, &fragment.slots, &request.binding)?;
+    let mut rows = statement.raw_query();
+    match rows.next().map_err(failure)? {
+        Some(row) => row.get(0).map_err(failure),
+        None => Ok(0),
+    }
+}
+
+// Records without relations: straight from the driver's buffers into the sink.
+fn push<S: RecordSink>(
+    connection: &Connection,
+    node: &Node,
+    columns: &Columns,
+    request: &Request<'_>,
+    sink: &mut S,
+) -> Result<ReadOutcome, StoreError> {
+    let mut statement = connection
+        .prepare_cached(&node.fragment.sql)
+        .map_err(failure)?;
+    bind(&mut statement, &node.fragment.slots, &request.binding)?;
+    let mut rows = statement.raw_query();
+    let mut outcome = ReadOutcome::default();
+    let limit = request.limit.unwrap_or(usize::MAX);
+    while let Some(row) = rows.next().map_err(failure)? {
+        if outcome.count == limit {
+            outcome.more = true;
+            break;
+        }
+        let mut few = [Scalar::Null; FEW];
+        let mut many: Vec<Scalar<'_>>;
+        let cells = if node.places.len() <= FEW {
+            &mut few[..node.places.len()]
+        } else {
+            many = vec![Scalar::Null; node.places.len()];
+            &mut many[..]
+        };
+        for (cell, place) in cells.iter_mut().zip(&node.places) {
+            if let Place::Column(place) = place {
+                *cell = scalar(row.get_ref(*place).map_err(failure)?)?;
+            }
+        }
+        sink.record(columns, &Borrowed(cells));
+        outcome.count += 1;
+        if outcome.count == limit {
+            outcome.last = Some(last(row, node)?);
+        }
+    }
+    if !outcome.more {
+        outcome.last = None;
+    }
+    Ok(outcome)
+}
+
+fn last(row: &Row<'_>, node: &Node) -> Result<Vec<Value>, StoreError> {
+    node.last
+        .iter()
+        .map(|(place, ty)| value(row.get_ref(*place).map_err(failure)?, *ty))
+        .collect()
+}
+
+fn scalar(column: ValueRef<'_>) -> Result<Scalar<'_>, StoreError> {
+    Ok(match column {
+        ValueRef::Null => Scalar::Null,
+        ValueRef::Integer(number) => Scalar::Integer(number),
+        ValueRef::Real(float) => Scalar::Float(float),
+        ValueRef::Text(bytes) => Scalar::Text(text(bytes)?),
+        ValueRef::Blob(_) => return Err(StoreError::Corrupt("a column holds bytes".into())),
+    })
+}
+
+// A record read to be held, with its relations; several parents may have the same one.
+struct Held {
+    cells: Vec<HeldCell>,
+    // For each expansion the value its related records are found by.
+    from: Vec<Value>,
+    parent: Value,
+}
+
+enum HeldCell {
+    Null,
+    Integer(i64),
+    Float(f64),
+    Text(Arc<str>),
+    One(Arc<Held>),
+    Many(Vec<Arc<Held>>),
+}
+
+// A held record as a sink takes it. The texts are shared, whoever has the record.
+struct Shown(Vec<ShownCell>);
+
+enum ShownCell {
+    Null,
+    Integer(i64),
+    Float(f64),
+    Text(Arc<str>),
+    One(Box<dyn Cells>),
+    Many(Vec<Box<dyn Cells>>),
+}
+
+impl Shown {
+    fn of(record: &Held) -> Self {
+        let boxed = |record: &Arc<Held>| -> Box<dyn Cells> { Box::new(Self::of(record)) };
+        let cells = record.cells.iter().map(|cell| match cell {
+            HeldCell::Null => ShownCell::Null,
+            HeldCell::Integer(number) => ShownCell::Integer(*number),
+            HeldCell::Float(float) => ShownCell::Float(*float),
+            HeldCell::Text(text) => ShownCell::Text(Arc::clone(text)),
+            HeldCell::One(record) => ShownCell::One(boxed(record)),
+            HeldCell::Many(records) => ShownCell::Many(records.iter().map(boxed).collect()),
+        });
+        Self(cells.collect())
+    }
+}
+
+impl Cells for Shown {
+    fn cell(&self, place: usize) -> Cell<'_> {
+        match &self.0[place] {
+            ShownCell::Null => Cell::Null,
+            ShownCell::Integer(number) => Cell::Integer(*number),
+            ShownCell::Float(float) => Cell::Float(*float),
+            ShownCell::Text(text) => Cell::Text(text),
+            ShownCell::One(record) => Cell::One(&**record),
+            ShownCell::Many(records) => Cell::Many(records),
+        }
+    }
+}
+
+fn push_expanded<S: RecordSink>(
+    connection: &Connection,
+    node: &Node,
+    columns: &Columns,
+    request: &Request<'_>,
+    sink: &mut S,
+) -> Result<ReadOutcome, StoreError> {
+    let mut outcome = ReadOutcome::default();
+    let mut held = fetch(
+        connection,
+        node,
+        &request.binding,
+        request.limit,
+        &mut outcome,
+    )?;
+    expand(connection, node, &request.binding, &mut held)?;
+    for record in &held {
+        sink.record(columns, &Shown::of(record));
+    }
+    outcome.count = held.len();
+    Ok(outcome)
+}
+
+fn fetch(
+    connection: &Connection,
+    node: &Node,
+    binding: &Binding<'_>,
+    limit: Option<usize>,
+    outcome: &mut ReadOutcome,
+) -> Result<Vec<Held>, StoreError> {
+    let mut statement = connection
+        .prepare_cached(&node.fragment.sql)
+        .map_err(failure)?;
+    bind(&mut statement, &node.fragment.slots, binding)?;
+    let mut rows = statement.raw_query();
+    let mut held = vec![];
+    let limit = limit.unwrap_or(usize::MAX);
+    while let Some(row) = rows.next().map_err(failure)? {
+        if held.len() == limit {
+            outcome.more = true;
+            break;
+        }
+        let column = |place: usize| row.get_ref(place).map_err(failure);
+        let mut cells = vec![];
+        for place in &node.places {
+            cells.push(match place {
+                Place::Column(place) => match scalar(column(*place)?)? {
+                    Scalar::Null => HeldCell::Null,
+                    Scalar::Integer(number) => HeldCell::Integer(number),
+                    Scalar::Float(float) => HeldCell::Float(float),
+                    Scalar::Text(text) => HeldCell::Text(Arc::from(text)),
+                },
+                Place::Expansion(_) => HeldCell::Null,
+            });
+        }
+        let mut from = vec![];
+        for expansion in &node.expansions {
+            // The type says no more than how the value is written into a list of keys.
+            from.push(value(column(expansion.from)?, FieldType::Text)?);
+        }
+        let parent = value(column(node.parent)?, FieldType::Text)?;
+        held.push(Held {
+            cells,
+            from,
+            parent,
+        });
+        if held.len() == limit {
+            outcome.last = Some(last(row, node)?);
+        }
+    }
+    if !outcome.more {
+        outcome.last = None;
+    }
+    Ok(held)
+}
+
+// One keyed statement per relation and level, whatever the number of records.
+fn expand(
+    connection: &Connection,
+    node: &Node,
+    binding: &Binding<'_>,
+    held: &mut [Held],
+) -> Result<(), StoreError> {
+    for (number, expansion) in node.expansions.iter().enumerate() {
+        let Some(place) = node
+            .places
+            .iter()
+            .position(|place| *place == Place::Expansion(number))
+        else {
+            continue;
+        };
+        let related = relatives(
+            connection,
+            expansion,
+            binding,
+            held.iter().map(|record| &record.from[number]),
+        )?;
+        for record in held.iter_mut() {
+            let found = related
+                .get(&record.from[number])
+                .map_or(&[][..], Vec::as_slice);
+            record.cells[place] = if expansion.many {
+                HeldCell::Many(found.to_vec())
+            } else {
+                found
+                    .first()
+                    .map_or(HeldCell::Null, |found| HeldCell::One(Arc::clone(found)))
+            };
+        }
+    }
+    Ok(())
+}
+
+fn relatives<'v>(
+    connection: &Connection,
+    expansion: &Expansion,
+    binding: &Binding<'_>,
+    from: impl Iterator<Item = &'v Value>,
+) -> Result<HashMap<Value, Vec<Arc<Held>>>, StoreError> {
+    let mut seen = HashSet::new();
+    let wanted: Vec<&Value> = from
+        .filter(|value| !value.is_null() && seen.insert(*value))
+        .collect();
+    let mut related: HashMap<Value, Vec<Arc<Held>>> = HashMap::new();
+    for chunk in wanted.chunks(PARENTS) {
+        let keys = json_list(chunk.iter().copied());
+        let binding = Binding {
+            keys: Some(&keys),
+            ..*binding
+        };
+        let mut found = fetch(
+            connection,
+            &expansion.node,
+            &binding,
+            None,
+            &mut ReadOutcome::default(),
+        )?;
+        expand(connection, &expansion.node, &binding, &mut found)?;
+        for record in found {
+            related
+                .entry(record.parent.clone())
+                .or_default()
+                .push(Arc::new(record));
+        }
+    }
+    Ok(related)
+}

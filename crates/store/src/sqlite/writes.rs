@@ -1,0 +1,456 @@
+//! Runs record writes: asserts the versions, writes an attempt, asks the probes of what is stored, and lets the
+//! template judge. Whatever is not accepted is undone.
+
+use std::sync::Arc;
+
+use portreeve_gate::{Authorized, Create, Delete, Update};
+use portreeve_model::{Collection, FieldDefault, FieldId, FieldType, KeySource, Value, new_uuid};
+use portreeve_policy::{
+    Access, Context, Judgement, Link, Record, WriteDenial, WriteSession, WriteTemplate,
+};
+use rusqlite::Row;
+
+use super::values::{Binding, bind, value};
+use super::writer::{Part, StatementKey, Writing};
+use super::{constraint, failure};
+use crate::sql::dialect::Dialect;
+use crate::sql::fragment::Fragment;
+use crate::sql::write;
+use crate::{StoreError, Stored, WriteOutcome};
+
+const DIALECT: Dialect = Dialect::Sqlite;
+
+/// Creates a record.
+pub(crate) fn create(
+    writing: &Writing<'_>,
+    authorized: &Authorized<Create>,
+) -> Result<WriteOutcome, StoreError> {
+    writing.check_versions(authorized)?;
+    let (operation, context) = (authorized.operation(), authorized.context());
+    let template = operation.template();
+    let job = Job {
+        writing,
+        template,
+        context,
+        catalog: authorized.snapshot().catalog(),
+        old: None,
+        key: None,
+    };
+    job.attempts(template.create(operation.values(), context))
+}
+
+/// Changes a record.
+pub(crate) fn update(
+    writing: &Writing<'_>,
+    authorized: &Authorized<Update>,
+) -> Result<WriteOutcome, StoreError> {
+    writing.check_versions(authorized)?;
+    let (operation, context) = (authorized.operation(), authorized.context());
+    let (template, catalog) = (operation.template(), authorized.snapshot().catalog());
+    let collection = template.collection();
+    let key = StatementKey {
+        template: template.id(),
+        part: Part::Before,
+        fields: vec![],
+    };
+    let before = writing.statement(key, || {
+        write::look(
+            DIALECT,
+            catalog,
+            collection,
+            template.probes_old(),
+            template.sent(),
+        )
+    });
+    let binding = Binding {
+        key: Some(operation.key()),
+        ..Binding::new(context)
+    };
+    let Some((old, truths)) = answer(
+        writing,
+        &before,
+        &binding,
+        collection,
+        template.probes_old().len(),
+        &[],
+    )?
+    else {
+        return Ok(WriteOutcome::NotFound);
+    };
+    let session = match template.update(operation.values(), context, &old, truths) {
+        Ok(session) => session,
+        Err(denial) => return Ok(denied(denial)),
+    };
+    let job = Job {
+        writing,
+        template,
+        context,
+        catalog,
+        old: Some(&old),
+        key: Some(operation.key()),
+    };
+    job.attempts(session)
+}
+
+/// Deletes a record.
+pub(crate) fn delete(
+    writing: &Writing<'_>,
+    authorized: &Authorized<Delete>,
+) -> Result<WriteOutcome, StoreError> {
+    writing.check_versions(authorized)?;
+    let (operation, context) = (authorized.operation(), authorized.context());
+    let (template, catalog) = (operation.template(), authorized.snapshot().catalog());
+    let collection = template.collection();
+    let binding = Binding {
+        key: Some(operation.key()),
+        ..Binding::new(context)
+    };
+    let key = |part| StatementKey {
+        template: template.id(),
+        part,
+        fields: vec![],
+    };
+    // Where nothing has to be asked, whether there was such a record is seen from the deletion itself.
+    let verdict = if template.probes().is_empty() {
+        template.judge(&[])
+    } else {
+        let look = || write::look(DIALECT, catalog, collection, template.probes(), &[]);
+        let before = writing.statement(key(Part::Before), look);
+        match answer(
+            writing,
+            &before,
+            &binding,
+            collection,
+            template.probes().len(),
+            &[],
+        )? {
+            None => return Ok(WriteOutcome::NotFound),
+            Some((_, truths)) => template.judge(&truths),
+        }
+    };
+    match verdict {
+        Err(WriteDenial::Forbidden) if template.probes().is_empty() => {
+            let look = writing.statement(key(Part::Before), || {
+                write::look(DIALECT, catalog, collection, &[], &[])
+            });
+            let found = answer(writing, &look, &binding, collection, 0, &[])?;
+            return Ok(found.map_or(WriteOutcome::NotFound, |_| WriteOutcome::Forbidden));
+        }
+        Err(denial) => return Ok(denied(denial)),
+        Ok(()) => {}
+    }
+    let fragment = writing.statement(key(Part::Write), || write::delete(DIALECT, collection));
+    let mut statement = writing
+        .connection
+        .prepare_cached(&fragment.sql)
+        .map_err(failure)?;
+    bind(&mut statement, &fragment.slots, &binding)?;
+    let deleted = statement
+        .raw_execute()
+        .map_err(|error| constraint(error, collection, &[]))?;
+    Ok(if deleted == 0 {
+        WriteOutcome::NotFound
+    } else {
+        WriteOutcome::Deleted
+    })
+}
+
+fn denied(denial: WriteDenial) -> WriteOutcome {
+    match denial {
+        WriteDenial::NotFound => WriteOutcome::NotFound,
+        WriteDenial::Forbidden => WriteOutcome::Forbidden,
+    }
+}
+
+// A write of a record, with everything its attempts have in common.
+struct Job<'a> {
+    writing: &'a Writing<'a>,
+    template: &'a Arc<WriteTemplate>,
+    context: &'a Context,
+    catalog: &'a portreeve_model::Catalog,
+    old: Option<&'a Record>,
+    key: Option<&'a Value>,
+}
+
+impl Job<'_> {
+    fn attempts(&self, mut session: WriteSession<'_>) -> Result<WriteOutcome, StoreError> {
+        let links: Vec<(&Link, &Value)> = session.links().collect();
+        for (link, value) in &links {
+            // Where every target is in reach, the foreign key tells whether there is one.
+            let reach = match &link.reach {
+                Access::Always => continue,
+                Access::Never => return Ok(WriteOutcome::BadLink { field: link.field }),
+                Access::When(condition) => condition,
+            };
+            if !self.target_exists(link, value, Some(reach))? {
+                return Ok(WriteOutcome::BadLink { field: link.field });
+            }
+        }
+        let result = if self.template.probes_new().is_empty() {
+            self.unconditional(&mut session)
+        } else {
+            self.writing.undoable(|undo| {
+                while let Some(assignments) = session.next_attempt() {
+                    let (record, truths) = self.write(assignments)?;
+                    match session.judge(&truths) {
+                        Judgement::Accepted => return Ok(self.stored(&session, record, &truths)),
+                        Judgement::TryNext => undo.now()?,
+                        Judgement::Denied => {
+                            undo.now()?;
+                            return Ok(WriteOutcome::Forbidden);
+                        }
+                    }
+                }
+                Ok(WriteOutcome::Forbidden)
+            })
+        };
+        match result {
+            Err(StoreError::ForeignKey) => {
+                for (link, value) in &links {
+                    if !self.target_exists(link, value, None)? {
+                        return Ok(WriteOutcome::BadLink { field: link.field });
+                    }
+                }
+                Err(StoreError::ForeignKey)
+            }
+            result => result,
+        }
+    }
+
+    // Nothing is asked of the stored record, so an attempt can be judged before it is written.
+    fn unconditional(&self, session: &mut WriteSession<'_>) -> Result<WriteOutcome, StoreError> {
+        while let Some(assignments) = session.next_attempt() {
+            match session.judge(&[]) {
+                Judgement::Accepted => {
+                    let (record, _) = self.write(assignments)?;
+                    return Ok(self.stored(session, record, &[]));
+                }
+                Judgement::TryNext => {}
+                Judgement::Denied => break,
+            }
+        }
+        Ok(WriteOutcome::Forbidden)
+    }
+
+    // Writes an attempt, and gives what is stored and the truth of the probes.
+    fn write(
+        &self,
+        mut assignments: Vec<(FieldId, Value)>,
+    ) -> Result<(Record, Vec<bool>), StoreError> {
+        let (template, collection) = (self.template, self.template.collection());
+        if self.old.is_none() {
+            self.complete(&mut assignments)?;
+        }
+        assignments.sort_by_key(|(field, _)| *field);
+        let fields: Vec<FieldId> = assignments.iter().map(|(field, _)| *field).collect();
+        let probes = template.probes_new();
+        let local = write::all_local(probes);
+        let asked = if local { probes } else { &[] };
+        let binding = Binding {
+            key: self.key,
+            assigned: &assignments,
+            old: self.old,
+            ..Binding::new(self.context)
+        };
+        let written = if self.old.is_some() && fields.is_empty() {
+            None
+        } else {
+            let key = StatementKey {
+                template: template.id(),
+                part: Part::Write,
+                fields,
+            };
+            let names = key.fields.clone();
+            let fragment = self.writing.statement(key, || {
+                let make = if self.old.is_none() {
+                    write::insert
+                } else {
+                    write::update
+                };
+                make(
+                    DIALECT,
+                    self.catalog,
+                    collection,
+                    &names,
+                    asked,
+                    template.sent(),
+                )
+            });
+            let written = answer(
+                self.writing,
+                &fragment,
+                &binding,
+                collection,
+                asked.len(),
+                template.sent(),
+            )?;
+            // An update's record was there a moment ago, in this very transaction.
+            Some(written.ok_or_else(gone)?)
+        };
+        match written {
+            Some(written) if local => Ok(written),
+            written => {
+                let key_value = match (&written, self.key) {
+                    (Some((record, _)), _) => record.get(collection.key).clone(),
+                    (None, Some(key)) => key.clone(),
+                    (None, None) => Value::Null,
+                };
+                let key = StatementKey {
+                    template: template.id(),
+                    part: Part::After,
+                    fields: vec![],
+                };
+                let after = self.writing.statement(key, || {
+                    write::look(DIALECT, self.catalog, collection, probes, template.sent())
+                });
+                let binding = Binding {
+                    key: Some(&key_value),
+                    old: self.old,
+                    ..Binding::new(self.context)
+                };
+                answer(
+                    self.writing,
+                    &after,
+                    &binding,
+                    collection,
+                    probes.len(),
+                    &[],
+                )?
+                .ok_or_else(gone)
+            }
+        }
+    }
+
+    // What a new record has that nobody sent: its key, the collection's defaults.
+    fn complete(&self, assignments: &mut Vec<(FieldId, Value)>) -> Result<(), StoreError> {
+        let collection = self.template.collection();
+        let given = |assignments: &[(FieldId, Value)], field| {
+            assignments.iter().any(|(known, _)| *known == field)
+        };
+        let key = collection.key;
+        if assignments
+            .iter()
+            .any(|(field, value)| *field == key && value.is_null())
+        {
+            assignments.retain(|(field, _)| *field != key);
+        }
+        if !given(assignments, key) {
+            match collection.key_source {
+                KeySource::Sequence => {}
+                KeySource::Uuid => {
+                    let uuid = new_uuid(self.writing.clock, self.writing.entropy);
+                    assignments.push((key, Value::Text(uuid.hyphenated().to_string())));
+                }
+                KeySource::Given => return Err(StoreError::NotNull { field: key }),
+            }
+        }
+        for field in collection.field_ids().filter(|field| *field != key) {
+            let value = match &collection.field(field).default {
+                None => continue,
+                Some(FieldDefault::Value(value)) => value.clone(),
+                Some(FieldDefault::Now) => Value::Integer(self.context.now),
+            };
+            if !given(assignments, field) {
+                assignments.push((field, value));
+            }
+        }
+        Ok(())
+    }
+
+    fn target_exists(
+        &self,
+        link: &Link,
+        value: &Value,
+        reach: Option<&portreeve_model::Condition>,
+    ) -> Result<bool, StoreError> {
+        let target = self.catalog.get(link.target);
+        // Which of the two statements: with the reach, or the bare question.
+        let fields = if reach.is_some() {
+            vec![link.field]
+        } else {
+            vec![link.field, link.field]
+        };
+        let key = StatementKey {
+            template: self.template.id(),
+            part: Part::Link,
+            fields,
+        };
+        let fragment = self.writing.statement(key, || {
+            write::link(DIALECT, self.catalog, target, link.by, reach)
+        });
+        let binding = Binding {
+            key: Some(value),
+            ..Binding::new(self.context)
+        };
+        let mut statement = self
+            .writing
+            .connection
+            .prepare_cached(&fragment.sql)
+            .map_err(failure)?;
+        bind(&mut statement, &fragment.slots, &binding)?;
+        let mut rows = statement.raw_query();
+        Ok(rows.next().map_err(failure)?.is_some())
+    }
+
+    fn stored(&self, session: &WriteSession<'_>, record: Record, truths: &[bool]) -> WriteOutcome {
+        let collection = self.template.collection();
+        let readable = session.shown(truths);
+        let key = record.get(collection.key).clone();
+        let shown = record
+            .0
+            .into_iter()
+            .enumerate()
+            .map(|(place, value)| (FieldId::at(place), value))
+            .filter(|(field, _)| readable.contains(field) || self.template.sent().contains(field))
+            .collect();
+        WriteOutcome::Stored(Stored { key, shown })
+    }
+}
+
+// Runs a statement that gives all columns and then probes, to its end: a constraint may fail after the row was given.
+fn answer(
+    writing: &Writing<'_>,
+    fragment: &Fragment,
+    binding: &Binding<'_>,
+    collection: &Collection,
+    probes: usize,
+    sent: &[FieldId],
+) -> Result<Option<(Record, Vec<bool>)>, StoreError> {
+    let failed = |error| constraint(error, collection, sent);
+    let mut statement = writing
+        .connection
+        .prepare_cached(&fragment.sql)
+        .map_err(failure)?;
+    bind(&mut statement, &fragment.slots, binding)?;
+    let mut rows = statement.raw_query();
+    let Some(row) = rows.next().map_err(failed)? else {
+        return Ok(None);
+    };
+    let read = read(row, collection, probes)?;
+    while rows.next().map_err(failed)?.is_some() {}
+    Ok(Some(read))
+}
+
+fn read(
+    row: &Row<'_>,
+    collection: &Collection,
+    probes: usize,
+) -> Result<(Record, Vec<bool>), StoreError> {
+    let mut values = Vec::with_capacity(collection.fields.len());
+    for (place, field) in collection.fields.iter().enumerate() {
+        values.push(value(row.get_ref(place).map_err(failure)?, field.ty)?);
+    }
+    let mut truths = Vec::with_capacity(probes);
+    for place in 0..probes {
+        let truth = value(
+            row.get_ref(values.len() + place).map_err(failure)?,
+            FieldType::Boolean,
+        )?;
+        truths.push(truth == Value::Boolean(true));
+    }
+    Ok((Record(values), truths))
+}
+
+fn gone() -> StoreError {
+    StoreError::Corrupt("a record that was written is not there".into())
+}
