@@ -230,7 +230,12 @@ impl Evaluation<'_> {
                 for between in self.facts.find(junction, near, &from) {
                     let far = between.get(far);
                     if !far.is_null() && self.is_true(relation.junction_guard.as_ref(), &between) {
-                        found.extend(self.facts.find(relation.target, relation.far_by, far));
+                        // Led to twice, a record is still one record.
+                        for other in self.facts.find(relation.target, relation.far_by, far) {
+                            if !found.contains(&other) {
+                                found.push(other);
+                            }
+                        }
                     }
                 }
                 found

@@ -182,11 +182,7 @@ impl WriteTemplate {
         };
         for field in judged {
             let readable = *read.field(&collection, *field) != Access::Never;
-            let writable = write.layers().iter().all(|layer| {
-                usable(layer)
-                    .iter()
-                    .any(|grant| grant.body.fields.contains(*field))
-            });
+            let writable = *write.field(&collection, *field) != Access::Never;
             let preset = usable(&write.layers()[0])
                 .iter()
                 .any(|grant| sets(&grant.body.presets, *field));

@@ -771,6 +771,7 @@ impl<'a> Resolver<'a> {
             let reach = self.reach_guard(&target, name)?;
             let next = self.field(&target, name)?;
             let guard = and_guards(reach, self.field_guard(&target, next));
+            let guard = and_guards(guard, self.by_guard(&target, relation.by)?);
             term.hops.push(Hop {
                 target: target.id,
                 by: relation.by,
@@ -789,6 +790,12 @@ impl<'a> Resolver<'a> {
             Access::When(condition) => Some(condition),
             Access::Always | Access::Never => None,
         }
+    }
+
+    // Where the field that a step is matched on may be read; the key always may.
+    fn by_guard(&mut self, target: &Collection, by: FieldId) -> Resolved<Option<Arc<Condition>>> {
+        self.field(target, &target.field(by).name)?;
+        Ok(self.field_guard(target, by))
     }
 
     // A target wholly out of reach is answered like a field that is not there.
@@ -860,6 +867,8 @@ impl<'a> Resolver<'a> {
                 );
                 let points = junction.field(near).relation.map_or(here.key, |to| to.by);
                 let far_by = junction.field(far).relation.map_or(target.key, |to| to.by);
+                let guard =
+                    and_guards(guard, self.by_guard(&target, far_by).map_err(|_| hidden())?);
                 (
                     points,
                     relation.via,
@@ -869,10 +878,14 @@ impl<'a> Resolver<'a> {
                 )
             }
         };
+        // What the related records point at is read too: a number nobody may read must not be found out by counting.
+        self.field(&here, &here.field(own_field).name)
+            .map_err(|_| hidden())?;
+        let own_guard = self.field_guard(&here, own_field);
         let from = match prefix {
             None => PathTerm {
                 start: Start::Field(own_field),
-                guard: None,
+                guard: own_guard,
                 hops: vec![],
                 ty: here.field(own_field).ty,
             },
@@ -881,11 +894,12 @@ impl<'a> Resolver<'a> {
                 let last = here.field(own_field);
                 let by = self.prefix_by(collection, steps)?;
                 let reach = self.reach_guard(&here, name).map_err(|_| hidden())?;
+                let guard = and_guards(and_guards(reach, own_guard), self.by_guard(&here, by)?);
                 walked.hops.push(Hop {
                     target: here.id,
                     by,
                     field: own_field,
-                    guard: reach,
+                    guard,
                 });
                 walked.ty = last.ty;
                 walked

@@ -114,8 +114,10 @@ impl Layer {
             all.push(any_rows(&granting));
         }
         for deny in self.effective_denies() {
+            // With a check, it is the write that is judged and not the field.
             if let FieldSet::Only(fields) = &deny.body.fields
                 && fields.contains(&field)
+                && deny.body.check.is_none()
             {
                 if deny.body.rows.is_none() {
                     return Access::Never;

@@ -243,13 +243,16 @@ impl Referee<'_> {
         if sent_key.is_some_and(|value| schema::key_text(value) != key) {
             return Answer::Invalid;
         }
+        // Sent back as it is, the key is no change and so not among what is sent.
+        let mut sent = sent.clone();
+        sent.remove(&collection.key);
         match old {
             Some(old) if readable || self.reaches(ACTION, collection, old) => self.judge(&Write {
                 action: ACTION,
                 collection,
                 key: old[&collection.key].clone(),
                 old: Some(old),
-                sent: sent.clone(),
+                sent,
             }),
             _ => Answer::NotFound,
         }

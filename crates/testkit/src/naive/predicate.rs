@@ -346,6 +346,14 @@ impl Referee<'_> {
         match self.world.referred(to, &value) {
             Some(next) => {
                 let target = self.world.collection(&to.collection.to_string());
+                let known_by = if to.by_number {
+                    "number"
+                } else {
+                    target.key.as_str()
+                };
+                if caller && !self.readable("data.read.many", &target, next, known_by) {
+                    return Value::Null;
+                }
                 self.follow(&target, next, rest, caller)
             }
             None => Value::Null,
@@ -376,6 +384,14 @@ impl Referee<'_> {
                 return vec![];
             };
             let target = self.world.collection(&to.collection.to_string());
+            let known_by = if to.by_number {
+                "number"
+            } else {
+                target.key.as_str()
+            };
+            if at.caller && !self.readable(ACTION, &target, next, known_by) {
+                return vec![];
+            }
             (from, record) = (target, next);
         }
         let Some(relation) = from.relation(name) else {
@@ -468,7 +484,17 @@ impl Referee<'_> {
             return None;
         }
         let to = from.reference(step)?;
-        self.may_step(rest, &self.world.collection(&to.collection.to_string()))
+        let target = self.world.collection(&to.collection.to_string());
+        // A step matches on what the record is known by, and so reads it.
+        let known_by = if to.by_number {
+            "number"
+        } else {
+            target.key.as_str()
+        };
+        if !self.exists("data.read.many", &target, known_by) {
+            return None;
+        }
+        self.may_step(rest, &target)
     }
 
     fn may_follow(&self, path: &Path, from: &Collection) -> Option<Collection> {
