@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use portreeve_model::{
-    CollectionId, Condition, FieldId, FieldType, PathTerm, Quantifier, Relation, Slot, Start, Term,
-    TextOp, Value, Via,
+    Collection, CollectionId, Condition, FieldDefault, FieldId, FieldType, PathTerm, Quantifier,
+    Relation, Slot, Start, Term, TextOp, Value, Via,
 };
 
 use crate::Context;
@@ -15,6 +15,20 @@ use crate::Context;
 pub struct Record(pub Vec<Value>);
 
 impl Record {
+    /// A new record of a collection: what is assigned, then declared defaults, then null. The key may be missing.
+    pub fn draft(collection: &Collection, assignments: &[(FieldId, Value)], now: i64) -> Self {
+        let value = |field: FieldId| {
+            let assigned = assignments.iter().find(|(assigned, _)| *assigned == field);
+            match (assigned, &collection.field(field).default) {
+                (Some((_, value)), _) => value.clone(),
+                (None, Some(FieldDefault::Value(value))) => value.clone(),
+                (None, Some(FieldDefault::Now)) => Value::Integer(now),
+                (None, None) => Value::Null,
+            }
+        };
+        Self(collection.field_ids().map(value).collect())
+    }
+
     /// The value of a field.
     pub fn get(&self, field: FieldId) -> &Value {
         self.0.get(field.index()).unwrap_or(&Value::Null)

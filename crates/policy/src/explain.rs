@@ -134,6 +134,35 @@ pub fn explain(
     .explain()
 }
 
+/// The decision as it would be if of all clauses on the question's action and collection only those that `keep` says
+/// were there.
+pub fn decision_with(
+    snapshot: &Snapshot,
+    asker: &Asker,
+    question: &Question,
+    facts: &dyn Facts,
+    keep: impl Fn(&Clause) -> bool,
+) -> bool {
+    let read = read_rights(snapshot, asker, question.collection);
+    let explaining = Explaining {
+        snapshot,
+        asker,
+        question,
+        facts,
+        read,
+    };
+    let mut layers = rights_for(snapshot, asker, question).layers().to_vec();
+    for (place, layer) in layers.iter_mut().enumerate() {
+        layer
+            .allows
+            .retain(|grant| keep(&explaining.clause(grant, place)));
+        layer
+            .denies
+            .retain(|grant| keep(&explaining.clause(grant, place)));
+    }
+    explaining.allowed(&layers)
+}
+
 /// The statements that count for a question.
 pub fn rights_for(snapshot: &Snapshot, asker: &Asker, question: &Question) -> Rights {
     let ask = |roles: &crate::RoleSet| match question.collection {

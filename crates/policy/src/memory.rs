@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use portreeve_model::{Catalog, CollectionId, FieldDefault, FieldId, KeySource, Rule, Value};
+use portreeve_model::{Catalog, CollectionId, FieldId, KeySource, Rule, Value};
 
 use crate::{
     Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, Facts, Guards, Judgement,
@@ -330,19 +330,7 @@ impl MemoryWorld {
         assignments: &[(FieldId, Value)],
     ) -> Option<Record> {
         let collection = self.catalog().get(id);
-        let mut record = Record(vec![Value::Null; collection.fields.len()]);
-        for field in collection.field_ids() {
-            let declared = collection.field(field);
-            record.0[field.index()] =
-                match assignments.iter().find(|(assigned, _)| *assigned == field) {
-                    Some((_, value)) => value.clone(),
-                    None => match &declared.default {
-                        Some(FieldDefault::Value(value)) => value.clone(),
-                        Some(FieldDefault::Now) => Value::Integer(asker.context.now),
-                        None => Value::Null,
-                    },
-                };
-        }
+        let mut record = Record::draft(collection, assignments, asker.context.now);
         if record.get(collection.key).is_null() {
             record.0[collection.key.index()] = self.next_key(id)?;
         }

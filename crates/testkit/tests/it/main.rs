@@ -1,6 +1,7 @@
 //! Properties over random worlds.
 
 mod differential;
+mod explanations;
 
 use std::path::PathBuf;
 
