@@ -115,6 +115,11 @@ impl Portreeve {
         self.gate.operator(self.now())
     }
 
+    /// Forgets sessions whose time is over. How many there were.
+    pub async fn forget_expired_sessions(&self) -> Result<usize, ServiceError> {
+        Ok(self.store.system().expire_sessions(self.now()).await?)
+    }
+
     fn anonymous(&self, now: i64, request: RequestFacts) -> Caller {
         match self.callers.anonymous() {
             Some(known) if self.gate.is_current(&known, now) => known.at(now, request),

@@ -205,6 +205,39 @@ impl Portreeve {
         }
     }
 
+    /// Reads `grades` or `grades/1`, `shop/orders` or `shop/orders/1`: the longest beginning that names a collection,
+    /// and the rest as a key.
+    pub fn target(&self, text: &str) -> (String, Option<String>) {
+        let snapshot = self.gate.snapshot();
+        let known = |name: &str| snapshot.catalog().find_text(name).is_some();
+        let longest = std::iter::once(text.len())
+            .chain(text.rmatch_indices('/').map(|(place, _)| place))
+            .find(|place| known(&text[..*place]));
+        let place = longest.or_else(|| text.rfind('/')).unwrap_or(text.len());
+        (
+            text[..place].to_owned(),
+            text.get(place + 1..).map(str::to_owned),
+        )
+    }
+
+    /// Whether a collection of that name is there, for those who may know.
+    pub fn demand_collection(&self, caller: &Caller, name: &str) -> Result<(), ServiceError> {
+        self.may(caller, "policy.explain")?;
+        let catalog = caller.snapshot().catalog();
+        if catalog.find_text(name).is_some() {
+            return Ok(());
+        }
+        let names: Vec<String> = catalog
+            .iter()
+            .map(|collection| collection.name.to_string())
+            .collect();
+        let hint = suggestion(name, names.iter().map(String::as_str));
+        Err(ServiceError::UnknownCollection {
+            name: name.into(),
+            hint,
+        })
+    }
+
     async fn subject(&self, name: &str) -> Result<Caller, ServiceError> {
         let now = self.now();
         if name == "anonymous" {

@@ -1,7 +1,7 @@
 //! Why a decision falls as it does. For administrators and whoever holds `policy.explain`: it shows rules and values.
 
 use portreeve_gate::{Caller, Refused};
-use portreeve_policy::{Explanation, explain, suggestion};
+use portreeve_policy::{Explanation, explain};
 use serde::Serialize;
 
 use crate::check::Asked;
@@ -32,20 +32,11 @@ impl Portreeve {
         if request.subject.is_some() {
             self.may(caller, "policy.simulate")?;
         }
+        if let Some(name) = &request.collection {
+            self.demand_collection(caller, name)?;
+        }
         let asked = self.asked(caller, request).await?;
         let snapshot = asked.caller.snapshot();
-        if let (Some(name), None) = (&request.collection, &asked.collection) {
-            let names: Vec<String> = snapshot
-                .catalog()
-                .iter()
-                .map(|collection| collection.name.to_string())
-                .collect();
-            let hint = suggestion(name, names.iter().map(String::as_str));
-            return Err(ServiceError::UnknownCollection {
-                name: name.clone(),
-                hint,
-            });
-        }
         let mut explanation = explain(snapshot, &asked.asker(), &asked.question(), &asked.facts);
         let before = before_any_rule(&asked, request);
         if let Some(before) = &before {

@@ -64,7 +64,7 @@ pub use portreeve_policy::{
     Document, Place, Problem, RequestFacts, RuleError, parse_rule, print_rule, rule_from_json,
     rule_to_json,
 };
-pub use portreeve_store::ReadOutcome;
+pub use portreeve_store::{ReadOutcome, Synchronous};
 
 /// One running Portreeve: a data folder, the policy in force, and everything that can be asked of them. Shared by all
 /// faces behind an [`Arc`].

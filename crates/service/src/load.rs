@@ -106,6 +106,25 @@ impl Portreeve {
     }
 }
 
+impl Portreeve {
+    /// Loads all lines, unless lines under this name were loaded into this data folder before.
+    pub async fn load_once(
+        &self,
+        name: &str,
+        lines: impl BufRead,
+    ) -> Result<Option<Loaded>, ServiceError> {
+        let setting = format!("loaded:{name}");
+        let system = self.store.system();
+        if system.setting(&setting).await?.is_some() {
+            return Ok(None);
+        }
+        let loaded = self.load(lines, 0).await?;
+        let said = format!("{} users, {} records", loaded.users, loaded.records);
+        system.set_setting(&setting, &said).await?;
+        Ok(Some(loaded))
+    }
+}
+
 struct Loading<'a> {
     portreeve: &'a Portreeve,
     operator: Caller,

@@ -30,6 +30,18 @@ struct State {
 }
 
 impl Portreeve {
+    /// Something unpredictable that people can type: a setup code, a first password.
+    pub fn new_password(&self) -> String {
+        let mut bytes = [0u8; GROUPS * GROUP];
+        self.entropy.fill(&mut bytes);
+        let letters: Vec<u8> = bytes
+            .iter()
+            .map(|byte| ALPHABET[usize::from(byte % 32)])
+            .collect();
+        let groups: Vec<_> = letters.chunks(GROUP).map(String::from_utf8_lossy).collect();
+        groups.join("-")
+    }
+
     /// Makes the setup code where no administrator exists yet; a new one takes the place of the last. It is kept as a
     /// hash in memory, so it has to be shown now.
     pub async fn begin_setup(&self) -> Result<Option<String>, ServiceError> {
@@ -37,17 +49,7 @@ impl Portreeve {
         if self.has_administrator() {
             return Ok(None);
         }
-        let mut bytes = [0u8; GROUPS * GROUP];
-        self.entropy.fill(&mut bytes);
-        let letters: Vec<u8> = bytes
-            .iter()
-            .map(|byte| ALPHABET[usize::from(byte % 32)])
-            .collect();
-        let groups: Vec<String> = letters
-            .chunks(GROUP)
-            .map(|group| String::from_utf8_lossy(group).into_owned())
-            .collect();
-        let code = groups.join("-");
+        let code = self.new_password();
         *self.setup.lock() = Some(State {
             code: code_hash(&code),
             wrong: 0,

@@ -1,0 +1,213 @@
+//! The command line as types. Flags win over the environment, the environment over the configuration file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use portreeve_service::Synchronous;
+
+/// One account list, one set of rights.
+#[derive(Parser)]
+#[command(
+    name = "portreeve",
+    version,
+    about,
+    after_help = "Exit codes: 0 done, allowed or passed; 1 denied, or a test failed; 2 an error, told on stderr.\n\
+                  Every flag that shows one can be given as an environment variable; flags win."
+)]
+pub struct Cli {
+    /// Print results and errors as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Start the server
+    Serve(Serve),
+    /// Make a data folder
+    Init(Data),
+    /// Accounts: create, list, give a password
+    User {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: User,
+    },
+    /// Ask whether a user may do something. Exit code 0: allowed, 1: denied
+    Can(Can),
+    /// Run the tests that stand in an access file. Exit code 1: one has failed
+    Test {
+        /// The access file
+        file: PathBuf,
+    },
+    /// Show what putting an access file in force would change
+    Plan {
+        /// The access file
+        file: PathBuf,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Put an access file in force, as one change
+    Apply {
+        /// The access file
+        file: PathBuf,
+        /// Agree that collections and fields which are gone from the file go with their data
+        #[arg(long)]
+        confirm_drops: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Load accounts and records from lines of JSON
+    Load {
+        /// The file, or `-` for standard input
+        file: PathBuf,
+        /// Leave out that many lines at the beginning: those that an earlier run has loaded
+        #[arg(long, default_value_t = 0)]
+        skip: usize,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Check a configuration file
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Config,
+    },
+}
+
+/// Where the data is.
+#[derive(Args, Clone, Default)]
+pub struct Data {
+    /// The data folder [default: portreeve-data]
+    #[arg(long, value_name = "DIR", env = "PORTREEVE_DATA")]
+    pub data: Option<PathBuf>,
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "PORTREEVE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// What a commit waits for: `full` survives a power failure, `normal` a crash of the program [default: full]
+    #[arg(long, value_name = "MODE", env = "PORTREEVE_SYNCHRONOUS", value_parser = synchronous)]
+    pub synchronous: Option<Synchronous>,
+}
+
+/// How the server starts.
+#[derive(Args)]
+pub struct Serve {
+    /// Development: loopback only, an administrator made at once, no setup
+    #[arg(long, env = "PORTREEVE_DEV", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0, default_missing_value = "true")]
+    pub dev: Option<bool>,
+    /// The address to listen on [default: 127.0.0.1:7600]
+    #[arg(long, value_name = "ADDR", env = "PORTREEVE_LISTEN", value_parser = address)]
+    pub listen: Option<SocketAddr>,
+    /// The access file to put in force at the start
+    #[arg(long, value_name = "FILE", env = "PORTREEVE_ACCESS")]
+    pub access: Option<PathBuf>,
+    /// Lines of JSON to load once, when the data folder is new to them
+    #[arg(long, value_name = "FILE", env = "PORTREEVE_LOAD")]
+    pub load: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+/// What to do with accounts.
+#[derive(Subcommand)]
+pub enum User {
+    /// Make an account. Without roles and profiles it gets what `registration:` says
+    Create {
+        /// The name it signs in by
+        username: String,
+        /// The address it may sign in by as well
+        #[arg(long)]
+        email: Option<String>,
+        /// A role to bind it to; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// A profile to bind it to; may be given several times
+        #[arg(long = "profile", value_name = "PROFILE")]
+        profiles: Vec<String>,
+        #[command(flatten)]
+        password: Password,
+        /// No password: the account cannot sign in until it is given one
+        #[arg(long, conflicts_with = "password_stdin")]
+        no_password: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Give an account a new password; its sessions end
+    Password {
+        /// The account: name, address, key, number or id
+        user: String,
+        #[command(flatten)]
+        password: Password,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// List the accounts
+    List {
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// Where a password comes from: never from the command line, which other users of the machine can read.
+#[derive(Args)]
+pub struct Password {
+    /// Read the password from the first line of standard input instead of asking for it
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+/// A question about rights.
+#[derive(Args)]
+pub struct Can {
+    /// Whose rights: name, address, key, number or id, or `anonymous`
+    pub user: String,
+    /// An action such as `data.update`, or `read`, `list`, `count`, `create`, `update`, `delete`
+    pub action: String,
+    /// A collection, or one of its records: `grades`, `grades/1`
+    pub on: Option<String>,
+    /// What would be sent, as a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub send: Option<String>,
+    /// Say why
+    #[arg(long)]
+    pub explain: bool,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+/// What to do with a configuration.
+#[derive(Subcommand)]
+pub enum Config {
+    /// Say whether a configuration file is right, and what it comes to
+    Check {
+        /// The file; the one in PORTREEVE_CONFIG where none is given
+        #[arg(env = "PORTREEVE_CONFIG")]
+        file: Option<PathBuf>,
+    },
+}
+
+fn synchronous(text: &str) -> Result<Synchronous, String> {
+    match text {
+        "full" => Ok(Synchronous::Full),
+        "normal" => Ok(Synchronous::Normal),
+        _ => Err("use 'full' or 'normal'".into()),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    crate::config::address(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,40 @@
+//! The commands, one file each.
+
+mod apply;
+mod can;
+mod config;
+mod init;
+mod load;
+mod plan;
+mod serve;
+mod test;
+mod user;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::fail::Failure;
+use crate::output::Output;
+
+/// Runs what the command line says.
+pub async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
+    // The server has a log; a command tells what it has to say itself.
+    if !matches!(cli.command, Command::Serve(_)) {
+        crate::wiring::log(&std::env::var("PORTREEVE_LOG").unwrap_or_else(|_| "error".into()))?;
+    }
+    match cli.command {
+        Command::Serve(flags) => serve::run(flags, output).await,
+        Command::Init(data) => init::run(&data, output).await,
+        Command::User { command } => user::run(command, output).await,
+        Command::Can(can) => can::run(can, output).await,
+        Command::Test { file } => test::run(&file, output),
+        Command::Plan { file, data } => plan::run(&file, &data, output).await,
+        Command::Apply {
+            file,
+            confirm_drops,
+            data,
+        } => apply::run(&file, confirm_drops, &data, output).await,
+        Command::Load { file, skip, data } => load::run(&file, skip, &data, output).await,
+        Command::Config { command } => config::run(command, output),
+    }
+}

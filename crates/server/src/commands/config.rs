@@ -1,0 +1,39 @@
+//! `portreeve config check [FILE]`
+
+use std::process::ExitCode;
+
+use crate::cli;
+use crate::config::{self, Config};
+use crate::fail::Failure;
+use crate::output::Output;
+use crate::wiring::document;
+
+/// Checks a configuration file, the environment, and the access file they name.
+pub fn run(command: cli::Config, output: Output) -> Result<ExitCode, Failure> {
+    let cli::Config::Check { file } = command;
+    config::check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
+    let config = match &file {
+        Some(file) => Config::read(file)?,
+        None => Config::default(),
+    };
+    if let Some(access) = &config.access.file {
+        let document = document(access)?;
+        portreeve_policy::Snapshot::compile(&document, 1).map_err(Failure::problems)?;
+    }
+    output.result(
+        || config.to_json(),
+        || {
+            let name = file
+                .as_ref()
+                .map_or("the default".into(), |file| file.display().to_string());
+            let mut text = format!("{name} is right; it comes to\n");
+            for (section, settings) in config.to_json().as_object().into_iter().flatten() {
+                for (key, value) in settings.as_object().into_iter().flatten() {
+                    text.push_str(&format!("  {section}.{key} = {value}\n"));
+                }
+            }
+            text
+        },
+    );
+    Ok(ExitCode::SUCCESS)
+}

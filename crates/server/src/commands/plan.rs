@@ -1,0 +1,56 @@
+//! `portreeve plan FILE`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use portreeve_service::{ChangeKind, Plan};
+
+use crate::cli::Data;
+use crate::config::Config;
+use crate::fail::Failure;
+use crate::output::Output;
+use crate::wiring::{Mode, document, open};
+
+/// Shows what putting an access file in force would change.
+pub async fn run(file: &Path, data: &Data, output: Output) -> Result<ExitCode, Failure> {
+    let document = document(file)?;
+    let portreeve = open(&Config::load(data)?, Mode::Read).await?;
+    let plan = portreeve.plan(&portreeve.operator(), &document).await?;
+    output.result(
+        || plan.to_json(),
+        || {
+            let mut text = text(&plan);
+            if !plan.drops.is_empty() {
+                text.push_str("data would be lost: apply it with --confirm-drops\n");
+            }
+            text
+        },
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A plan for people.
+pub fn text(plan: &Plan) -> String {
+    if plan.is_empty() {
+        return "no changes\n".into();
+    }
+    let mut text = String::new();
+    let mut counts = [0; 3];
+    for change in &plan.changes {
+        let (sign, place) = match change.change {
+            ChangeKind::Create => ('+', 0),
+            ChangeKind::Change => ('~', 1),
+            ChangeKind::Delete => ('-', 2),
+        };
+        counts[place] += 1;
+        text.push_str(&format!("{sign} {} {}\n", change.part, change.name));
+        for line in &change.what {
+            text.push_str(&format!("    {line}\n"));
+        }
+    }
+    let [created, changed, deleted] = counts;
+    text.push_str(&format!(
+        "{created} to create, {changed} to change, {deleted} to delete\n"
+    ));
+    text
+}

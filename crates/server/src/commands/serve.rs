@@ -1,0 +1,141 @@
+//! `portreeve serve`
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portreeve_service::{NewUser, Portreeve};
+use serde_json::json;
+
+use crate::cli::Serve;
+use crate::commands::apply::put_in_force;
+use crate::commands::load::lines;
+use crate::config::Config;
+use crate::fail::Failure;
+use crate::listen;
+use crate::output::{Output, say};
+use crate::wiring::{Mode, document, log, open};
+
+/// How often sessions that have expired are forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+
+/// Starts the server and runs it until it is told to stop.
+pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
+    let config = Config::load_server(&flags)?;
+    log(&config.log.filter)?;
+    let development = config.server.development;
+    if development && !config.server.listen.ip().is_loopback() {
+        let line = format!(
+            "development mode is open to whoever reaches it, so it listens on loopback only, not on {}. Leave out --dev, or use --listen 127.0.0.1:{}",
+            config.server.listen,
+            config.server.listen.port()
+        );
+        return Err(Failure::error("not_loopback", line));
+    }
+    // Everything that can be wrong with what was typed comes before anything is changed.
+    let policy = config.access.file.as_deref().map(document).transpose()?;
+    let records = config
+        .data
+        .load
+        .as_deref()
+        .map(|file| lines(file).map(|lines| (file, lines)));
+    let records = records.transpose()?;
+    let bound = listen::bind(config.server.listen)?;
+    let portreeve = open(&config, Mode::Write).await?;
+    if let Some(policy) = &policy {
+        let plan = portreeve.plan(&portreeve.operator(), policy).await?;
+        let applied = put_in_force(&portreeve, plan, false).await?;
+        if applied.changed {
+            tracing::info!(version = applied.version, "the access file is in force");
+        }
+    }
+    if let Some((file, lines)) = records {
+        let loaded = portreeve.load_once(&name(file), lines).await?;
+        match loaded {
+            Some(loaded) => {
+                tracing::info!(users = loaded.users, records = loaded.records, "loaded");
+            }
+            None => tracing::info!("what is to be loaded has been loaded before"),
+        }
+    }
+    let address = bound.address;
+    administrator(&portreeve, policy.is_some(), address, output).await?;
+    tokio::spawn(housekeeping(Arc::clone(&portreeve)));
+    let router = portreeve_native::router(Arc::clone(&portreeve));
+    tell(
+        output,
+        &format!("listening on http://{address}"),
+        || json!({ "listening": format!("http://{address}"), "development": development }),
+    );
+    listen::serve(bound, router).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+// Nothing works without an administrator, so the way to the first one is printed.
+async fn administrator(
+    portreeve: &Portreeve,
+    with_access: bool,
+    address: SocketAddr,
+    output: Output,
+) -> Result<(), Failure> {
+    if portreeve.has_administrator() {
+        return Ok(());
+    }
+    if portreeve.development() && with_access {
+        let password = portreeve.new_password();
+        let new = NewUser {
+            username: Some("admin".into()),
+            password: Some(password.clone()),
+            ..NewUser::default()
+        };
+        portreeve.first_administrator(new).await?;
+        tell(
+            output,
+            &format!("administrator: admin  password: {password}"),
+            || json!({ "administrator": "admin", "password": password }),
+        );
+        return Ok(());
+    }
+    if let Some(code) = portreeve.begin_setup().await? {
+        tell(
+            output,
+            &format!("setup code: {code}"),
+            || json!({ "setup_code": code }),
+        );
+        if !output.json {
+            say(&format!(
+                "make the first administrator with it:\n  curl -s http://{address}/v1/setup -H 'content-type: application/json' \\\n    -d '{{\"code\": \"{code}\", \"username\": \"admin\", \"password\": \"…\"}}'"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn tell(output: Output, line: &str, json: impl FnOnce() -> serde_json::Value) {
+    if output.json {
+        say(&json().to_string())
+    } else {
+        say(line)
+    }
+}
+
+async fn housekeeping(portreeve: Arc<Portreeve>) {
+    let mut rounds = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        rounds.tick().await;
+        match portreeve.forget_expired_sessions().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "expired sessions forgotten"),
+            Err(error) => tracing::warn!(%error, "expired sessions could not be forgotten"),
+        }
+    }
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().map_or_else(
+        || file.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}

@@ -1,0 +1,52 @@
+//! `portreeve test FILE`
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use portreeve_policy::{Snapshot, run_tests};
+use serde_json::json;
+
+use crate::fail::{Failure, NO};
+use crate::output::Output;
+use crate::wiring::document;
+
+/// Runs the tests that stand in an access file, in memory.
+pub fn run(file: &Path, output: Output) -> Result<ExitCode, Failure> {
+    let document = document(file)?;
+    let snapshot = Snapshot::compile(&document, 1).map_err(Failure::problems)?;
+    let report = run_tests(&document, &Arc::new(snapshot));
+    let failed = report.failures.len();
+    output.result(
+        || {
+            let failures: Vec<_> = report
+                .failures
+                .iter()
+                .map(|failure| {
+                    json!({
+                        "file": &*failure.place.file,
+                        "line": failure.place.line,
+                        "column": failure.place.column,
+                        "test": failure.test,
+                        "message": failure.message,
+                    })
+                })
+                .collect();
+            json!({ "tests": report.tests, "passed": report.passed, "failed": failed, "failures": failures })
+        },
+        || {
+            let mut text = String::new();
+            for failure in &report.failures {
+                text.push_str(&format!("{}: {}: {}\n", failure.place, failure.test, failure.message));
+            }
+            let (tests, passed) = (report.tests, report.passed);
+            text.push_str(&format!("{tests} tests: {passed} expectations passed, {failed} failed\n"));
+            text
+        },
+    );
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NO)
+    })
+}

@@ -1,0 +1,242 @@
+//! The configuration: a TOML file with one section per file here, then the environment, then flags, the later winning.
+//! What is not known is an error with its place and the nearest name.
+
+mod access;
+mod data;
+mod log;
+mod server;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use portreeve_service::Synchronous;
+use serde::Deserialize;
+
+use crate::cli;
+use crate::fail::Failure;
+
+pub use access::Access;
+pub use data::Data;
+pub use log::Log;
+pub use server::Server;
+
+/// The environment variables that are understood, beside those that name no setting (`PORTREEVE_CONFIG`).
+const VARIABLES: [&str; 8] = [
+    "PORTREEVE_ACCESS",
+    "PORTREEVE_CONFIG",
+    "PORTREEVE_DATA",
+    "PORTREEVE_DEV",
+    "PORTREEVE_LISTEN",
+    "PORTREEVE_LOAD",
+    "PORTREEVE_LOG",
+    "PORTREEVE_SYNCHRONOUS",
+];
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[data]`
+    pub data: Data,
+    /// `[access]`
+    pub access: Access,
+    /// `[log]`
+    pub log: Log,
+}
+
+impl Config {
+    /// The configuration file where one is named, then what environment and flags say of data and log.
+    pub fn load(flags: &cli::Data) -> Result<Self, Failure> {
+        let mut config = match &flags.config {
+            Some(file) => Self::read(file)?,
+            None => Self::default(),
+        };
+        if let Some(folder) = &flags.data {
+            config.data.folder.clone_from(folder);
+        }
+        if let Some(synchronous) = flags.synchronous {
+            config.data.synchronous = synchronous.into();
+        }
+        if let Ok(filter) = std::env::var("PORTREEVE_LOG") {
+            config.log.filter = filter;
+        }
+        Ok(config)
+    }
+
+    /// The same for the server, whose flags cover the rest.
+    pub fn load_server(flags: &cli::Serve) -> Result<Self, Failure> {
+        check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
+        let mut config = Self::load(&flags.data)?;
+        if let Some(dev) = flags.dev {
+            config.server.development = dev;
+        }
+        if let Some(listen) = flags.listen {
+            config.server.listen = listen;
+        }
+        if let Some(file) = &flags.access {
+            config.access.file = Some(file.clone());
+        }
+        if let Some(file) = &flags.load {
+            config.data.load = Some(file.clone());
+        }
+        Ok(config)
+    }
+
+    /// Reads a file. Relative paths in it begin where it stands.
+    pub fn read(file: &Path) -> Result<Self, Failure> {
+        let text = crate::wiring::read_text(file)?;
+        let mut config = Self::parse(&file.display().to_string(), &text)?;
+        let here = file.parent().unwrap_or(Path::new(""));
+        let beside = |path: &mut PathBuf| *path = here.join(&*path);
+        if config.data.folder != Data::default().folder {
+            beside(&mut config.data.folder);
+        }
+        config.data.load.as_mut().map(beside);
+        config.access.file.as_mut().map(beside);
+        Ok(config)
+    }
+
+    fn parse(file: &str, text: &str) -> Result<Self, Failure> {
+        toml::from_str(text).map_err(|error| {
+            let (line, column) = error.span().map_or((1, 1), |span| place(text, span.start));
+            let message = nearest(error.message().lines().next().unwrap_or("is not TOML"));
+            Failure::error("bad_config", format!("{file}:{line}:{column}: {message}"))
+        })
+    }
+
+    /// The configuration as the file would say it.
+    pub fn to_json(&self) -> serde_json::Value {
+        let synchronous = match self.data.synchronous() {
+            Synchronous::Full => "full",
+            Synchronous::Normal => "normal",
+        };
+        serde_json::json!({
+            "server": { "listen": self.server.listen.to_string(), "development": self.server.development },
+            "data": {
+                "folder": self.data.folder,
+                "synchronous": synchronous,
+                "readers": self.data.readers,
+                "load": self.data.load,
+            },
+            "access": { "file": self.access.file },
+            "log": { "filter": self.log.filter },
+        })
+    }
+}
+
+/// Refuses variables that look like ours and are not: a misspelt setting must not be silently without effect.
+pub fn check_environment(names: impl Iterator<Item = String>) -> Result<(), Failure> {
+    for name in names.filter(|name| name.starts_with("PORTREEVE_")) {
+        if !VARIABLES.contains(&name.as_str()) {
+            let hint = portreeve_policy::suggestion(&name, VARIABLES);
+            let line = format!("there is no environment variable '{name}'{hint}");
+            return Err(Failure::error("bad_config", line));
+        }
+    }
+    Ok(())
+}
+
+/// Reads `127.0.0.1:7600`, `[::1]:7600`, `localhost:7600` or a port alone.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || "use an address and a port, such as 127.0.0.1:7600".to_owned();
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    if let Some(port) = text.strip_prefix("localhost:") {
+        return port
+            .parse()
+            .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+            .map_err(|_| wrong());
+    }
+    text.parse().map_err(|_| wrong())
+}
+
+// "unknown field `lisen`, expected one of `listen`, `development`" becomes a sentence with the nearest name.
+fn nearest(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return message.to_owned();
+    };
+    let mut quoted = rest.split('`').step_by(2);
+    let Some(word) = quoted.next() else {
+        return message.to_owned();
+    };
+    let known: Vec<&str> = rest.split('`').skip(2).step_by(2).collect();
+    let hint = portreeve_policy::suggestion(word, known);
+    format!("there is no setting '{word}' here{hint}")
+}
+
+// Line and column, both from 1, of a byte.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(text: &str) -> String {
+        format!("{:?}", Config::parse("portreeve.toml", text).unwrap_err())
+    }
+
+    #[test]
+    fn nothing_said_is_the_default() {
+        assert_eq!(
+            Config::parse("portreeve.toml", "").unwrap(),
+            Config::default()
+        );
+        assert_eq!(Config::default().server.listen, address("7600").unwrap());
+    }
+
+    #[test]
+    fn what_is_said_is_taken() {
+        let config = Config::parse(
+            "portreeve.toml",
+            "[server]\nlisten = \"[::1]:80\"\n[data]\nsynchronous = \"normal\"\nreaders = 4\n",
+        )
+        .unwrap();
+        assert_eq!(config.server.listen, "[::1]:80".parse().unwrap());
+        assert_eq!(config.data.synchronous(), Synchronous::Normal);
+        assert_eq!(config.data.readers, 4);
+    }
+
+    #[test]
+    fn unknown_settings_name_place_and_nearest() {
+        let said = failure("[server]\n\nlisten = \"7600\"\n  lisen = 1\n");
+        assert!(said.contains("portreeve.toml:4:3"), "{said}");
+        assert!(
+            said.contains("no setting 'lisen' here; did you mean 'listen'?"),
+            "{said}"
+        );
+        let said = failure("[sever]\n");
+        assert!(
+            said.contains(":1:2") && said.contains("did you mean 'server'?"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn wrong_values_name_their_place() {
+        let said = failure("[data]\nsynchronous = \"ful\"\n");
+        assert!(said.contains(":2:15") && said.contains("full"), "{said}");
+        let said = failure("[server]\nlisten = \"nowhere\"\n");
+        assert!(
+            said.contains(":2:10") && said.contains("127.0.0.1:7600"),
+            "{said}"
+        );
+        assert!(failure("[server\n").contains(":1:"));
+    }
+
+    #[test]
+    fn variables_that_look_like_ours_are_ours() {
+        let check = |name: &str| check_environment([name.to_owned()].into_iter());
+        assert!(check("PORTREEVE_DATA").is_ok());
+        assert!(check("PATH").is_ok());
+        let said = format!("{:?}", check("PORTREEVE_LISTN").unwrap_err());
+        assert!(said.contains("did you mean 'PORTREEVE_LISTEN'?"), "{said}");
+    }
+}

@@ -1,0 +1,61 @@
+//! `[data]`: where records are kept, and how safely.
+
+use std::path::PathBuf;
+
+use portreeve_service::Synchronous;
+use serde::Deserialize;
+
+/// Where records are kept.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What a commit waits for.
+    pub synchronous: Durability,
+    /// Threads for reads that are too long for the thread of their request.
+    pub readers: usize,
+    /// Lines of JSON to load once.
+    pub load: Option<PathBuf>,
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// The disk.
+    #[default]
+    Full,
+    /// The operating system.
+    Normal,
+}
+
+impl From<Synchronous> for Durability {
+    fn from(synchronous: Synchronous) -> Self {
+        match synchronous {
+            Synchronous::Full => Self::Full,
+            Synchronous::Normal => Self::Normal,
+        }
+    }
+}
+
+impl Data {
+    /// What a commit waits for, in the service's word.
+    pub fn synchronous(&self) -> Synchronous {
+        match self.synchronous {
+            Durability::Full => Synchronous::Full,
+            Durability::Normal => Synchronous::Normal,
+        }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("portreeve-data"),
+            synchronous: Durability::Full,
+            readers: 2,
+            load: None,
+        }
+    }
+}

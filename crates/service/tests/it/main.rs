@@ -1,0 +1,12 @@
+//! The operations, in process on a data folder of their own, with a clock that stands still and seeded entropy.
+
+mod access;
+mod check;
+mod collections;
+mod home;
+mod load;
+mod me;
+mod records;
+mod setup;
+mod sign_in;
+mod users;
