@@ -60,16 +60,18 @@ pub(crate) fn credential_facts(
     let mut statement = connection
         .prepare_cached("SELECT * FROM portreeve_users WHERE id = ?1")
         .map_err(failure)?;
-    let names: Vec<Arc<str>> = statement
-        .column_names()
-        .into_iter()
-        .map(Arc::from)
-        .collect();
     statement.raw_bind_parameter(1, user).map_err(failure)?;
     let mut rows = statement.raw_query();
     let Some(row) = rows.next().map_err(failure)? else {
         return Ok(None);
     };
+    // Asked of the row, not of the prepared statement: that one still has the columns of before a change of tables.
+    let names: Vec<Arc<str>> = row
+        .as_ref()
+        .column_names()
+        .into_iter()
+        .map(Arc::from)
+        .collect();
     let mut attributes = HashMap::with_capacity(names.len());
     let mut status = String::new();
     for (place, name) in names.into_iter().enumerate() {

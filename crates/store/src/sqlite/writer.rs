@@ -222,8 +222,7 @@ impl Writer {
             .spawn(move || {
                 serve(&connection, received, &shared, &*clock, &*entropy);
                 // Leaves a file without a log beside it; a failure costs nothing but that.
-                let _ =
-                    connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)");
+                let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
             })?;
         Ok(Self {
             tasks: Some(tasks),

@@ -1,0 +1,8 @@
+//! The store from outside: through the gate, as the service uses it.
+
+mod accounts;
+mod catalog;
+mod opening;
+mod reads;
+mod world;
+mod writes;
