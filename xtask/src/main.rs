@@ -26,6 +26,10 @@ const TASKS: &[(&str, &str)] = &[
         "check-deps",
         "hold the crates against the table in ARCHITECTURE.md",
     ),
+    (
+        "school DIR",
+        "write the school example's records into a folder",
+    ),
     ("bench [ARGS]", "run the benchmarks, built for release"),
 ];
 
@@ -54,6 +58,10 @@ fn run(args: &[String]) -> Result<()> {
         "test" => no_arguments(task, rest).and_then(|()| test::run()),
         "check-deps" => no_arguments(task, rest).and_then(|()| check_deps::run()),
         "bench" => bench::run(rest),
+        "school" => match rest {
+            [folder] => school::generate(std::path::Path::new(folder)),
+            _ => bail!("`school` wants a folder to write into"),
+        },
         "help" | "--help" | "-h" => {
             print!("{}", usage());
             Ok(())
