@@ -2,4 +2,5 @@
 
 pub mod compiled;
 pub mod naive;
+pub mod stored;
 pub mod worlds;

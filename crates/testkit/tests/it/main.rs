@@ -2,6 +2,7 @@
 
 mod differential;
 mod explanations;
+mod stores;
 
 use std::path::PathBuf;
 
@@ -21,4 +22,11 @@ fn cases(default: u64) -> u64 {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
 }

@@ -1,0 +1,603 @@
+//! A random world in a real store behind a real gate, asked the same questions as the referee.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use portreeve_gate::{
+    ApplyPolicy, Caller, CreateUser, CredentialFacts, Gate, ListRequest, Refused, Sent,
+    take_literals,
+};
+use portreeve_model::{
+    Clock, Collection, CollectionName, Columns, Entropy, Page, Query, RecordQuery, RecordSink,
+    Value, write_json_record,
+};
+use portreeve_policy::{Document, RequestFacts, Snapshot};
+use portreeve_store::{ReadOutcome, Store, StoreError, StoreOptions, Synchronous, WriteOutcome};
+
+use crate::naive::{Answer, Record, Request, Subject, World};
+
+/// A clock that stands still unless told.
+pub struct StillClock(pub i64);
+
+impl Clock for StillClock {
+    fn now(&self) -> i64 {
+        self.0
+    }
+}
+
+/// Entropy that repeats itself in every run.
+pub struct SeededEntropy(AtomicU64);
+
+impl SeededEntropy {
+    /// Begins with this number.
+    pub fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let mut bits = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+            bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            chunk.copy_from_slice(&(bits ^ (bits >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// A folder of its own that goes away again; in memory where the machine has such a place.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A folder that does not exist yet.
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        Self(base.join(format!("portreeve-testkit-{}-{number}", std::process::id())))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left behind does no harm, and a test must not fail for it.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Collects records as JSON.
+#[derive(Default)]
+pub struct JsonLines(pub Vec<u8>);
+
+impl RecordSink for JsonLines {
+    fn record(&mut self, columns: &Columns, cells: &dyn portreeve_model::Cells) {
+        write_json_record(&mut self.0, columns, cells);
+        self.0.push(b'\n');
+    }
+
+    fn reset(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// A world in a store.
+pub struct StoredWorld {
+    /// The store.
+    pub store: Store,
+    /// The gate before it.
+    pub gate: Gate,
+    /// What is stored, as the referee knows it.
+    pub world: World,
+    _folder: Folder,
+}
+
+impl StoredWorld {
+    /// Stores a world's policy and as much of its records as a database takes; `world` is then what is stored.
+    pub async fn new(world: &World, now: i64) -> Self {
+        let folder = Folder::new();
+        let mut options = StoreOptions::new(
+            folder.path(),
+            Arc::new(StillClock(now)),
+            Arc::new(SeededEntropy::new(1)),
+        );
+        options.synchronous = Synchronous::Normal;
+        options.readers = 1;
+        let store = Store::open(options).expect("a new folder opens");
+        let empty = Snapshot::compile(&Document::default(), 0).expect("nothing is valid");
+        let gate = Gate::new(empty, true);
+        let compiled = Arc::new(Snapshot::compile(&world.document, 1).expect("the worlds compile"));
+        let apply = ApplyPolicy {
+            document: Arc::new(world.document.clone()),
+            compiled: Arc::clone(&compiled),
+            planned_on: 0,
+            summary: serde_json::Value::Null,
+            drops: vec![],
+            renames: vec![],
+        };
+        let operator = gate.operator(now);
+        let apply = gate
+            .apply_policy(&operator, apply)
+            .expect("the operator may");
+        store
+            .apply_policy(apply)
+            .await
+            .expect("the worlds can be stored");
+        gate.publish(compiled);
+        let mut stored = Self {
+            store,
+            gate,
+            world: world.clone(),
+            _folder: folder,
+        };
+        stored.fill(world, now).await;
+        stored.read_back(now).await;
+        stored
+    }
+
+    // Records without references first, then accounts, then the references that lead somewhere.
+    async fn fill(&self, world: &World, now: i64) {
+        let operator = self.gate.operator(now);
+        let snapshot = self.gate.snapshot();
+        for pass in [true, false] {
+            for (name, records) in &world.records {
+                let collection = snapshot
+                    .catalog()
+                    .find_text(name)
+                    .expect("a declared collection");
+                for record in records.values() {
+                    let sent = |references: bool| -> Sent {
+                        collection
+                            .fields
+                            .iter()
+                            .filter(|field| field.relation.is_some() == references)
+                            .filter_map(|field| {
+                                let value = record.get(&*field.name)?;
+                                Some((field.name.to_string(), value.to_json(field.ty)))
+                            })
+                            .collect()
+                    };
+                    if pass {
+                        let create = self.gate.create(&operator, &collection.name, sent(false));
+                        let create = create.expect("the operator may");
+                        self.store
+                            .create(create)
+                            .await
+                            .expect("the worlds can be stored");
+                    } else {
+                        // One by one: one that leads nowhere must not keep the others out.
+                        for reference in sent(true) {
+                            let key = key_text(&record[&*collection.key_field().name]);
+                            let update = self.gate.update(
+                                &operator,
+                                &collection.name,
+                                &key,
+                                vec![reference],
+                            );
+                            let update = update.expect("the operator may");
+                            self.store
+                                .update(update)
+                                .await
+                                .expect("the worlds can be stored");
+                        }
+                    }
+                }
+            }
+            if pass {
+                self.accounts(world, &operator).await;
+            }
+        }
+    }
+
+    async fn accounts(&self, world: &World, operator: &Caller) {
+        let snapshot = self.gate.snapshot();
+        let users = snapshot
+            .catalog()
+            .find_text("users")
+            .expect("there are users");
+        let mut ordered: Vec<&Record> = world.users.values().collect();
+        ordered.sort_by_key(|user| user.get("number").and_then(Value::as_integer));
+        for user in ordered {
+            let text = |name: &str| user.get(name).and_then(Value::as_text).map(str::to_owned);
+            let own = users.fields.iter().skip(9).filter_map(|field| {
+                let value = user.get(&*field.name).filter(|value| !value.is_null())?;
+                let leads = field.relation.is_none_or(|to| {
+                    let target = snapshot.catalog().get(to.target).name.to_string();
+                    world
+                        .records
+                        .get(&target)
+                        .is_some_and(|records| records.contains_key(&key_text(value)))
+                });
+                leads.then(|| (field.name.to_string(), value.clone()))
+            });
+            let create = CreateUser {
+                id: text("id").expect("an account has an id"),
+                key: text("key")
+                    .or_else(|| text("id"))
+                    .expect("an account has a key"),
+                username: text("username"),
+                email: text("email"),
+                password_hash: None,
+                attributes: own.collect(),
+                bindings: vec![],
+            };
+            let create = self
+                .gate
+                .create_user(operator, create)
+                .expect("the operator may");
+            self.store
+                .create_user(create)
+                .await
+                .expect("the worlds can be stored");
+        }
+    }
+
+    async fn read_back(&mut self, now: i64) {
+        self.world.users = self.all("users", now).await;
+        let names: Vec<String> = self.world.records.keys().cloned().collect();
+        for name in names {
+            let records = self.all(&name, now).await;
+            self.world.records.insert(name, records);
+        }
+    }
+
+    /// Every record of a collection as it is stored, by key.
+    pub async fn all(&self, name: &str, now: i64) -> BTreeMap<String, Record> {
+        let operator = self.gate.operator(now);
+        let collection = self.collection(name);
+        let read = self
+            .gate
+            .list(&operator, list(&collection.name))
+            .expect("the operator may");
+        let (sink, _) = self
+            .store
+            .read(&read, JsonLines::default())
+            .await
+            .expect("readable");
+        let mut records = BTreeMap::new();
+        for line in sink
+            .0
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            let record = parse(&collection, line, true);
+            records.insert(key_text(&record[&*collection.key_field().name]), record);
+        }
+        records
+    }
+
+    /// The collection of that name.
+    pub fn collection(&self, name: &str) -> Arc<Collection> {
+        Arc::clone(
+            self.gate
+                .snapshot()
+                .catalog()
+                .find_text(name)
+                .expect("a declared collection"),
+        )
+    }
+
+    /// A subject admitted by the gate.
+    pub fn caller(&self, subject: &Subject) -> Caller {
+        let text = |name: &str| {
+            subject
+                .request
+                .get(name)
+                .map(|value| Arc::from(value.as_str()))
+        };
+        let request = RequestFacts {
+            ip: subject
+                .request
+                .get("ip")
+                .and_then(|ip| ip.parse::<IpAddr>().ok()),
+            method: text("method"),
+            face: text("face"),
+            operation: text("operation"),
+        };
+        let caller = match &subject.user {
+            None => self.gate.anonymous(subject.now, request),
+            Some(user) => {
+                let row = self.world.users.get(user).cloned().unwrap_or_default();
+                let attributes: HashMap<Arc<str>, Value> = row
+                    .into_iter()
+                    .map(|(name, value)| (Arc::from(name), value))
+                    .collect();
+                let facts = CredentialFacts {
+                    user: Arc::from(user.as_str()),
+                    attributes: Arc::new(attributes),
+                    bindings: subject.bindings.clone(),
+                    epoch: 0,
+                };
+                self.gate.admit(&facts, subject.now, request)
+            }
+        };
+        let caller = self.gate.with_claims(&caller, subject.claims.clone());
+        match &subject.narrowed_to {
+            None => caller,
+            Some(roles) => self
+                .gate
+                .narrow(&caller, roles)
+                .expect("the world's own roles"),
+        }
+    }
+
+    /// Reads a list through gate and store.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        request: ListRequest,
+    ) -> Result<(Vec<u8>, ReadOutcome), String> {
+        let read = self
+            .gate
+            .list(caller, request)
+            .map_err(|refused| format!("{refused:?}"))?;
+        let (sink, outcome) = self
+            .store
+            .read(&read, JsonLines::default())
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok((sink.0, outcome))
+    }
+
+    /// The answer of gate and store.
+    pub async fn answer(&self, caller: &Caller, request: &Request) -> Answer {
+        let (Request::Read { collection, .. }
+        | Request::List { collection, .. }
+        | Request::Create { collection, .. }
+        | Request::Update { collection, .. }
+        | Request::Delete { collection, .. }) = request;
+        if self
+            .gate
+            .snapshot()
+            .catalog()
+            .find_text(collection)
+            .is_none()
+        {
+            return Answer::NotFound;
+        }
+        match request {
+            Request::Read { collection, key } => {
+                let collection = self.collection(collection);
+                let query = RecordQuery {
+                    collection: collection.name.clone(),
+                    fields: None,
+                    expand: vec![],
+                };
+                let read = match self.gate.record(caller, query, key) {
+                    Ok(read) => read,
+                    // A collection that is known but not to be read record by record shows none.
+                    Err(_) => return Answer::NotFound,
+                };
+                let (sink, outcome) = self
+                    .store
+                    .read(&read, JsonLines::default())
+                    .await
+                    .expect("readable");
+                if outcome.count == 0 {
+                    return Answer::NotFound;
+                }
+                Answer::Shown(parse(&collection, &sink.0, false))
+            }
+            Request::List { collection, filter } => {
+                let collection = self.collection(collection);
+                let mut request = list(&collection.name);
+                request.query.filter = filter
+                    .clone()
+                    .map(|filter| take_literals(filter, &mut request.values));
+                let read = match self.gate.list(caller, request) {
+                    Ok(read) => read,
+                    Err(refused) => return refusal(refused),
+                };
+                let (sink, _) = self
+                    .store
+                    .read(&read, JsonLines::default())
+                    .await
+                    .expect("readable");
+                let lines = sink
+                    .0
+                    .split(|byte| *byte == b'\n')
+                    .filter(|line| !line.is_empty());
+                Answer::Listed(
+                    lines
+                        .map(|line| {
+                            let record = parse(&collection, line, false);
+                            (key_text(&record[&*collection.key_field().name]), record)
+                        })
+                        .collect(),
+                )
+            }
+            Request::Create {
+                collection,
+                key,
+                sent,
+            } => {
+                let collection = self.collection(collection);
+                let mut fields = json(&collection, sent);
+                if let Some(key) = key {
+                    let ty = collection.key_field().ty;
+                    let Ok(value) = Value::from_text(ty, key) else {
+                        return Answer::Invalid;
+                    };
+                    fields.push((collection.key_field().name.to_string(), value.to_json(ty)));
+                }
+                match self.gate.create(caller, &collection.name, fields) {
+                    Ok(create) => {
+                        self.written(&collection, caller, self.store.create(create).await)
+                            .await
+                    }
+                    Err(refused) => refusal(refused),
+                }
+            }
+            Request::Update {
+                collection,
+                key,
+                sent,
+            } => {
+                let collection = self.collection(collection);
+                match self
+                    .gate
+                    .update(caller, &collection.name, key, json(&collection, sent))
+                {
+                    Ok(update) => {
+                        self.written(&collection, caller, self.store.update(update).await)
+                            .await
+                    }
+                    Err(refused) => refusal(refused),
+                }
+            }
+            Request::Delete { collection, key } => {
+                let collection = self.collection(collection);
+                match self.gate.delete(caller, &collection.name, key) {
+                    Ok(delete) => {
+                        self.written(&collection, caller, self.store.delete(delete).await)
+                            .await
+                    }
+                    Err(refused) => refusal(refused),
+                }
+            }
+        }
+    }
+
+    async fn written(
+        &self,
+        collection: &Collection,
+        caller: &Caller,
+        outcome: Result<WriteOutcome, StoreError>,
+    ) -> Answer {
+        match outcome {
+            Ok(WriteOutcome::Stored(stored)) => {
+                let key = key_text(&stored.key);
+                let mut all = self
+                    .all(&collection.name.to_string(), caller.context().now)
+                    .await;
+                let mut record = all.remove(&key).expect("what was stored is there");
+                record.retain(|_, value| !value.is_null());
+                Answer::Stored { key, record }
+            }
+            Ok(WriteOutcome::Deleted) => Answer::Deleted,
+            Ok(WriteOutcome::NotFound) => Answer::NotFound,
+            Ok(WriteOutcome::Forbidden) => Answer::Forbidden,
+            Ok(WriteOutcome::BadLink { .. }) => Answer::Invalid,
+            Err(
+                StoreError::Unique { .. }
+                | StoreError::ForeignKey
+                | StoreError::NotNull { .. }
+                | StoreError::Check,
+            ) => Answer::Invalid,
+            Err(error) => panic!("the store failed: {error}"),
+        }
+    }
+
+    /// Puts a record back as it was, or away where it was not.
+    pub async fn undo(&self, name: &str, key: &str, before: Option<&Record>, now: i64) {
+        let operator = self.gate.operator(now);
+        let collection = self.collection(name);
+        match before {
+            None => {
+                let delete = self
+                    .gate
+                    .delete(&operator, &collection.name, key)
+                    .expect("the operator may");
+                self.store.delete(delete).await.expect("the store works");
+            }
+            Some(record) => {
+                let mut fields = json(&collection, record);
+                fields.retain(|(name, _)| **name != *collection.key_field().name);
+                let update = self.gate.update(&operator, &collection.name, key, fields);
+                self.store
+                    .update(update.expect("the operator may"))
+                    .await
+                    .expect("the store works");
+            }
+        }
+    }
+}
+
+/// A list of everything in a collection.
+pub fn list(name: &CollectionName) -> ListRequest {
+    ListRequest {
+        query: Query {
+            collection: name.clone(),
+            fields: None,
+            filter: None,
+            search: None,
+            sort: vec![],
+            page: Page::Offset,
+            total: false,
+            expand: vec![],
+        },
+        values: vec![],
+        cursor: vec![],
+        limit: 1_000,
+        offset: 0,
+    }
+}
+
+fn refusal(refused: Refused) -> Answer {
+    match refused {
+        Refused::NotFound => Answer::NotFound,
+        Refused::Forbidden => Answer::Forbidden,
+        Refused::UnknownField(_) | Refused::BadQuery(_) | Refused::BadValue { .. } => {
+            Answer::Invalid
+        }
+    }
+}
+
+/// Values by name as they are sent.
+pub fn json(collection: &Collection, sent: &Record) -> Sent {
+    sent.iter()
+        .map(|(name, value)| {
+            let ty = collection
+                .find_field(name)
+                .map(|field| collection.field(field).ty);
+            (
+                name.clone(),
+                value.to_json(ty.unwrap_or(portreeve_model::FieldType::Text)),
+            )
+        })
+        .collect()
+}
+
+fn key_text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn parse(collection: &Collection, line: &[u8], without_nulls: bool) -> Record {
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(line).expect("records are JSON");
+    object
+        .into_iter()
+        .map(|(name, json)| {
+            let field = collection
+                .find_field(&name)
+                .expect("a field of the collection");
+            let value =
+                Value::from_json(collection.field(field).ty, &json).expect("a value of its type");
+            (name, value)
+        })
+        .filter(|(_, value)| !(without_nulls && value.is_null()))
+        .collect()
+}

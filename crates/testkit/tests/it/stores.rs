@@ -1,0 +1,126 @@
+//! Whole operations over the stores against the referee; and a denial changes nothing.
+
+use portreeve_testkit::naive::{self, Answer, Request};
+use portreeve_testkit::stored::StoredWorld;
+use portreeve_testkit::worlds;
+
+const REQUESTS_PER_WORLD: u64 = 60;
+
+#[test]
+fn gate_and_sqlite_agree_with_the_referee() {
+    let cases = crate::cases(20_000);
+    let mut disagreements = vec![];
+    let (mut denials, mut writes) = (0, 0);
+    crate::block_on(async {
+        for seed in 0..cases / REQUESTS_PER_WORLD {
+            let drawn = worlds::world(seed);
+            let (first, _) = worlds::request(&drawn, seed);
+            let stored = StoredWorld::new(&drawn, first.now).await;
+            let world = &stored.world;
+            for number in 0..REQUESTS_PER_WORLD {
+                let (subject, request) = worlds::request(world, seed * 1_000 + number);
+                let expected = naive::answer(world, &subject, &request);
+                // A deletion takes along what points at the record: asked of the referee alone, except as the last.
+                if expected == Answer::Deleted && number + 1 < REQUESTS_PER_WORLD {
+                    continue;
+                }
+                let before = stored.store.system().digest(false).await.expect("a digest");
+                let caller = stored.caller(&subject);
+                let found = stored.answer(&caller, &request).await;
+                let same = agree(&request, &expected, &found);
+                if !same {
+                    disagreements.push((seed, number));
+                    if disagreements.len() <= 3 {
+                        eprintln!(
+                            "world {seed}, request {number}: {subject:?}\n{request:?}\nreferee: {expected:?}\nstore:   {found:?}\n{}",
+                            world.document.to_yaml()
+                        );
+                    }
+                }
+                match (&request, &found) {
+                    (Request::Create { collection, .. }, Answer::Stored { key, .. }) => {
+                        writes += 1;
+                        stored.undo(collection, key, None, subject.now).await;
+                    }
+                    (
+                        Request::Update {
+                            collection, key, ..
+                        },
+                        Answer::Stored { .. },
+                    ) => {
+                        writes += 1;
+                        let record = whole(&stored, collection, key);
+                        stored
+                            .undo(collection, key, Some(&record), subject.now)
+                            .await;
+                    }
+                    (_, Answer::Deleted) => break,
+                    (
+                        Request::Create { .. } | Request::Update { .. } | Request::Delete { .. },
+                        Answer::Forbidden | Answer::NotFound | Answer::Invalid,
+                    ) => {
+                        denials += 1;
+                        let after = stored.store.system().digest(false).await.expect("a digest");
+                        assert_eq!(
+                            before, after,
+                            "world {seed}, request {number}: a denial changed something"
+                        );
+                    }
+                    _ => {}
+                }
+            }
+        }
+    });
+    assert!(
+        disagreements.is_empty(),
+        "{} of {cases} disagree: {:?}",
+        disagreements.len(),
+        &disagreements[..disagreements.len().min(20)]
+    );
+    crate::stats(
+        "stores",
+        &format!(
+            "gate + SQLite = naive evaluator: {cases} requests, {writes} writes, {denials} denials without a trace"
+        ),
+    );
+}
+
+// All fields of a record, null where it has no value, so that undoing clears what was set.
+fn whole(stored: &StoredWorld, collection: &str, key: &str) -> naive::Record {
+    let declared = stored.collection(collection);
+    let record = &stored.world.records[collection][key];
+    declared
+        .fields
+        .iter()
+        .map(|field| {
+            let value = record.get(&*field.name).cloned();
+            (
+                field.name.to_string(),
+                value.unwrap_or(portreeve_model::Value::Null),
+            )
+        })
+        .collect()
+}
+
+fn agree(request: &Request, expected: &Answer, found: &Answer) -> bool {
+    match (request, expected, found) {
+        // A refusal for what is sent and one for rights may name either; see `differential`.
+        (_, Answer::Forbidden | Answer::Invalid, Answer::Forbidden | Answer::Invalid) => true,
+        // A number counted up is never used again, while the referee counts from what is there.
+        (
+            Request::Create { key: None, .. },
+            Answer::Stored {
+                record: expected, ..
+            },
+            Answer::Stored { record: found, .. },
+        ) => {
+            let without_key = |record: &naive::Record| {
+                let mut record = record.clone();
+                record.remove("id");
+                record
+            };
+            without_key(expected) == without_key(found)
+        }
+        _ => expected == found,
+    }
+}
