@@ -129,7 +129,7 @@ pub enum User {
         #[arg(long = "profile", value_name = "PROFILE")]
         profiles: Vec<String>,
         #[command(flatten)]
-        password: Password,
+        password: PasswordSource,
         /// No password: the account cannot sign in until it is given one
         #[arg(long, conflicts_with = "password_stdin")]
         no_password: bool,
@@ -141,7 +141,7 @@ pub enum User {
         /// The account: name, address, key, number or id
         user: String,
         #[command(flatten)]
-        password: Password,
+        password: PasswordSource,
         #[command(flatten)]
         data: Data,
     },
@@ -154,7 +154,7 @@ pub enum User {
 
 /// Where a password comes from: never from the command line, which other users of the machine can read.
 #[derive(Args)]
-pub struct Password {
+pub struct PasswordSource {
     /// Read the password from the first line of standard input instead of asking for it
     #[arg(long)]
     pub password_stdin: bool,

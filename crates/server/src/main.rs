@@ -15,6 +15,7 @@ mod password;
 mod wiring;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -33,8 +34,9 @@ fn main() -> ExitCode {
         .map_err(|error| fail::Failure::error("no_runtime", format!("cannot start: {error}")))
         .and_then(|runtime| {
             let ran = runtime.block_on(commands::run(cli, output));
-            // What still runs (a read somebody has given up on) must not keep the process.
-            runtime.shutdown_background();
+            // Waits for what holds the data folder, so that it is closed in order; a read that somebody has given up on
+            // must not keep the process for long.
+            runtime.shutdown_timeout(Duration::from_secs(2));
             ran
         });
     match ran {

@@ -62,14 +62,18 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     }
     let address = bound.address;
     administrator(&portreeve, policy.is_some(), address, output).await?;
-    tokio::spawn(housekeeping(Arc::clone(&portreeve)));
+    let housekeeping = tokio::spawn(housekeeping(Arc::clone(&portreeve)));
     let router = portreeve_native::router(Arc::clone(&portreeve));
     tell(
         output,
         &format!("listening on http://{address}"),
         || json!({ "listening": format!("http://{address}"), "development": development }),
     );
-    listen::serve(bound, router).await?;
+    let served = listen::serve(bound, router).await;
+    // The last to hold the data folder closes it.
+    housekeeping.abort();
+    served?;
+    tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 

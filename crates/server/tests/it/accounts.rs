@@ -1,0 +1,122 @@
+//! `init` and `user`.
+
+use crate::program::{Place, data, exists};
+
+#[test]
+fn init_makes_a_folder_and_says_what_comes_next() {
+    let place = Place::new();
+    let ran = place.run(&["init", "--data", "deep/down"]).good();
+    assert!(
+        ran.out
+            .contains("portreeve user create NAME --role admin --data deep/down")
+    );
+    assert!(exists(&place.folder.join("deep/down/portreeve.db")));
+    // Again: nothing happens.
+    place.run(&["init", "--data", "deep/down"]).good();
+    let json = place
+        .run(&["init", "--data", "deep/down", "--json"])
+        .good()
+        .json();
+    assert_eq!(json["administrator"], false);
+}
+
+#[test]
+fn accounts_are_made_listed_and_given_passwords() {
+    let place = Place::filled();
+    let create = [
+        "user",
+        "create",
+        "ada",
+        "--role",
+        "admin",
+        "--email",
+        "ada@school.example",
+    ];
+    let ran = place
+        .pipe(
+            &[&create[..], &["--password-stdin"]].concat(),
+            "ada-teaches-3\n",
+        )
+        .good();
+    assert!(
+        ran.out.starts_with("created ada (") && ran.out.trim_end().ends_with("admin"),
+        "{}",
+        ran.out
+    );
+    let listed = place.run(&["user", "list"]).good();
+    let names: Vec<&str> = listed
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().nth(1).unwrap())
+        .collect();
+    assert_eq!(names, ["username", "anna", "bo", "ada"]);
+    let users = place.run(&["user", "list", "--json"]).good().json();
+    assert_eq!(users["users"][2]["email"], "ada@school.example");
+    assert_eq!(users["users"][2]["roles"], serde_json::json!(["admin"]));
+    let ran = place
+        .pipe(
+            &["user", "password", "bo", "--password-stdin"],
+            "bo-learns-22\n",
+        )
+        .good();
+    assert!(ran.out.contains("'bo' has a new password"));
+}
+
+#[test]
+fn what_does_not_fit_is_told_in_a_line() {
+    let place = Place::filled();
+    let create = |extra: &[&str], input: &str| {
+        place.pipe(
+            &[&["user", "create", "x", "--password-stdin"], extra].concat(),
+            input,
+        )
+    };
+    create(&["--role", "studnet"], "long-enough\n")
+        .failed(&["no role 'studnet'", "did you mean 'student'?"]);
+    create(&[], "short\n").failed(&["8 to 128 characters"]);
+    create(&[], "").failed(&["no password on standard input"]);
+    place
+        .run(&["user", "create", "x"])
+        .failed(&["no terminal", "--password-stdin"]);
+    place
+        .run(&["user", "create", "anna", "--no-password"])
+        .failed(&["already"]);
+    place
+        .run(&["user", "create", "me", "--no-password"])
+        .failed(&["'me' is reserved"]);
+    place
+        .run(&["user", "password", "nobody"])
+        .failed(&["no user 'nobody'"]);
+    // A password on the command line is no flag we know.
+    let ran = place.run(&["user", "create", "x", "--password", "secret-secret"]);
+    assert_eq!(ran.code, 2);
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_told_with_the_way_out() {
+    let place = Place::new();
+    place.write("file", "");
+    place
+        .run(&["init", "--data", "file"])
+        .failed(&["file", "writable"]);
+    std::fs::create_dir(place.folder.join("foreign")).unwrap();
+    place.write(
+        "foreign/portreeve.db",
+        "this is no database, but somebody's notes\n",
+    );
+    place
+        .run(&["init", "--data", "foreign"])
+        .failed(&["not a Portreeve database", "--data"]);
+    let notes = std::fs::read_to_string(place.folder.join("foreign/portreeve.db")).unwrap();
+    assert!(notes.starts_with("this is no database"));
+    place
+        .run(&["user", "list"])
+        .failed(&["does not exist", "portreeve init"]);
+    assert!(!exists(&data(&place)));
+    let error = place.run(&["user", "list", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&error.err).unwrap();
+    assert_eq!(
+        (error.code, json["error"]["code"].as_str()),
+        (2, Some("data_folder"))
+    );
+}

@@ -1,0 +1,9 @@
+//! The binary as people run it: every command, what it prints, its exit code, and what it says when something is wrong.
+
+mod access;
+mod accounts;
+mod can;
+mod config;
+mod program;
+mod records;
+mod serve;
