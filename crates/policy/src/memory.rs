@@ -105,6 +105,11 @@ impl MemoryWorld {
             .push(Arc::new(record));
     }
 
+    /// The records of a collection.
+    pub fn records(&self, collection: CollectionId) -> &[Arc<Record>] {
+        self.records.get(&collection).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The record with this key.
     pub fn get(&self, collection: CollectionId, key: &Value) -> Option<Arc<Record>> {
         self.find(collection, self.catalog().get(collection).key, key)

@@ -36,14 +36,16 @@ pub fn request(world: &World, seed: u64) -> (Subject, Request) {
 }
 
 /// Numbers without a pattern, repeatable (splitmix64).
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
+    /// Begins with this number.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    /// Any number.
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -52,7 +54,7 @@ impl Dice {
     }
 
     /// From 0 to below `count`, which is not 0.
-    fn below(&mut self, count: usize) -> usize {
+    pub fn below(&mut self, count: usize) -> usize {
         let place = self.next() % u64::try_from(count).expect("a small number");
         usize::try_from(place).expect("a small number")
     }
@@ -62,11 +64,13 @@ impl Dice {
         low + self.below(high - low + 1)
     }
 
-    fn percent(&mut self, percent: usize) -> bool {
+    /// Whether a chance of so many in a hundred falls.
+    pub fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+    /// One of them.
+    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
 

@@ -85,18 +85,10 @@ impl Referee<'_> {
     /// Rules 4, 5, 7, 8 and the last of 9.
     pub fn judge(&self, write: &Write) -> Answer {
         let decision = self.decision(write.action, write.collection);
-        let Some(outcome) = self.lend(&decision.owner, write) else {
-            // Whether a link leads nowhere or out of reach: the same answer, before any check can look behind it.
-            let sent: Vec<String> = write.sent.keys().cloned().collect();
-            return if self.links_within_reach(write, &sent) {
-                Answer::Forbidden
-            } else {
-                Answer::Invalid
-            };
+        let outcome = match self.lend(&decision.owner, write) {
+            Ok(outcome) => outcome,
+            Err(refusal) => return refusal,
         };
-        if !self.can_be_stored(write, &outcome) {
-            return Answer::Invalid;
-        }
         // "Presets come from the owner's, and the narrowing must carry the result."
         if let Some(layer) = &decision.narrowing {
             let allows: Vec<&Permission> = layer.allows.iter().collect();
@@ -118,14 +110,9 @@ impl Referee<'_> {
     }
 
     /// Rule 8: "the first that alone carries the whole write without overruling a sent value, else the first that
-    /// alone carries it, lends its presets and defaults; if none carries it alone, all of them do together."
-    fn lend(&self, owner: &Layer, write: &Write) -> Option<Outcome> {
-        if owner.administrator {
-            let outcome = self.outcome(write, &Loan::default());
-            return self
-                .links_within_reach(write, &outcome.named)
-                .then_some(outcome);
-        }
+    /// alone carries it, lends its presets and defaults; if none carries it alone, all of them do together." What no
+    /// database would take carries nothing.
+    fn lend(&self, owner: &Layer, write: &Write) -> Result<Outcome, Answer> {
         let overrules = |allow: &Permission| {
             allow.presets.iter().any(|(field, value)| {
                 let sent = write.sent.get(field);
@@ -135,14 +122,28 @@ impl Referee<'_> {
         let alone = owner.allows.iter().map(|allow| vec![allow]);
         let gentle = alone.clone().filter(|allow| !overrules(allow[0]));
         let together = std::iter::once(owner.allows.iter().collect());
-        gentle.chain(alone).chain(together).find_map(|allows| {
+        let candidates: Vec<Vec<&Permission>> = if owner.administrator {
+            vec![vec![]]
+        } else {
+            gentle.chain(alone).chain(together).collect()
+        };
+        let mut only_the_database_minds = false;
+        for allows in candidates {
             let outcome = self.outcome(write, &loan(&allows));
-            // What no database would take carries nothing.
             let carried = self.links_within_reach(write, &outcome.named)
-                && self.can_be_stored(write, &outcome)
-                && self.carry(&allows, write, &outcome);
-            carried.then_some(outcome)
-        })
+                && (owner.administrator || self.carry(&allows, write, &outcome));
+            if carried && self.can_be_stored(write, &outcome) {
+                return Ok(outcome);
+            }
+            only_the_database_minds |= carried;
+        }
+        // Whether a link leads nowhere or out of reach: the same answer, before any check can look behind it.
+        let sent: Vec<String> = write.sent.keys().cloned().collect();
+        if only_the_database_minds || !self.links_within_reach(write, &sent) {
+            Err(Answer::Invalid)
+        } else {
+            Err(Answer::Forbidden)
+        }
     }
 
     /// "`presets` always win (a sent value is ignored); `defaults` fill what was not sent."

@@ -149,8 +149,8 @@ pub fn request(dice: &mut Dice, world: &World, subject: &Subject) -> Request {
     let kind = |dice: &mut Dice| {
         dice.weighted(&[
             (18, Kind::Read),
-            (19, Kind::List),
-            (23, Kind::Create),
+            (21, Kind::List),
+            (21, Kind::Create),
             (21, Kind::Update),
             (19, Kind::Delete),
         ])

@@ -1,7 +1,9 @@
 //! Properties over random worlds.
 
+mod corpus;
 mod differential;
 mod explanations;
+mod non_interference;
 mod stores;
 
 use std::path::PathBuf;

@@ -1,0 +1,211 @@
+//! The policy corpus through gate and store. That the engine in memory meets every expectation is tested beside it;
+//! here the store must answer as it does.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use portreeve_gate::{Caller, CredentialFacts};
+use portreeve_model::Value;
+use portreeve_policy::{
+    Ask, Asker, Document, MemoryWorld, Snapshot, TestCase, prepare, read_fields,
+};
+use portreeve_testkit::compiled;
+use portreeve_testkit::naive::{Answer, Record, Request, World};
+use portreeve_testkit::stored::StoredWorld;
+
+#[test]
+fn corpus_on_sqlite() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/corpus");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .expect("the corpus is there")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    files.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/school/access.yaml"));
+    files.sort();
+    let (mut cases, mut asked, mut failures) = (0, 0, vec![]);
+    crate::block_on(async {
+        for file in &files {
+            let name = file
+                .file_name()
+                .expect("a file")
+                .to_string_lossy()
+                .into_owned();
+            let text = std::fs::read_to_string(file).expect("readable");
+            let document =
+                Document::read(&name, &text).unwrap_or_else(|problems| panic!("{}", problems[0]));
+            let snapshot = Arc::new(
+                Snapshot::compile(&document, 1)
+                    .unwrap_or_else(|problems| panic!("{name}: {}", problems[0])),
+            );
+            for test in &document.tests {
+                cases += 1;
+                asked += case(&document, &snapshot, test, &mut failures).await;
+            }
+        }
+    });
+    assert!(
+        failures.is_empty(),
+        "{} differ:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    crate::stats(
+        "corpus-sqlite",
+        &format!("corpus on SQLite: {cases} cases, {asked} expectations as in memory"),
+    );
+}
+
+async fn case(
+    document: &Document,
+    snapshot: &Arc<Snapshot>,
+    test: &TestCase,
+    failures: &mut Vec<String>,
+) -> usize {
+    let (memory, asker) =
+        prepare(snapshot, test).unwrap_or_else(|error| panic!("{}: {error}", test.name));
+    let mut world = World {
+        document: document.clone(),
+        ..World::default()
+    };
+    for collection in snapshot.catalog().iter() {
+        let name = collection.name.to_string();
+        let mut records = BTreeMap::new();
+        for record in memory.records(collection.id) {
+            let record: Record = collection
+                .field_ids()
+                .map(|field| {
+                    (
+                        collection.field(field).name.to_string(),
+                        record.get(field).clone(),
+                    )
+                })
+                .filter(|(_, value)| !value.is_null())
+                .collect();
+            records.insert(key_text(&record[&*collection.key_field().name]), record);
+        }
+        if name == "users" {
+            world.users = records;
+        } else if !collection.system {
+            world.records.insert(name, records);
+        }
+    }
+    let mut asked = 0;
+    for expectation in &test.expect {
+        let Some(request) = request(&memory, &expectation.ask) else {
+            continue;
+        };
+        asked += 1;
+        // Each expectation starts from the given records.
+        let stored = StoredWorld::new(&world, asker.context.now).await;
+        let mut memory = compiled::populate(&stored.world, Arc::clone(snapshot));
+        let expected = compiled::answer(&mut memory, &asker, &request);
+        let found = stored
+            .answer(&caller(&stored, test, &asker), &request)
+            .await;
+        if !same(&expected, &found) {
+            failures.push(format!(
+                "{}: {}: memory {expected:?}, store {found:?}",
+                expectation.place, test.name
+            ));
+        }
+    }
+    asked
+}
+
+fn caller(stored: &StoredWorld, test: &TestCase, asker: &Asker) -> Caller {
+    let context = &asker.context;
+    let caller = match &test.subject.user {
+        None => stored.gate.anonymous(context.now, context.request.clone()),
+        Some(user) => {
+            let facts = CredentialFacts {
+                user: Arc::from(user.as_str()),
+                attributes: context.user.clone().unwrap_or_default(),
+                bindings: test.subject.bindings.clone(),
+                epoch: 0,
+            };
+            stored
+                .gate
+                .admit(&facts, context.now, context.request.clone())
+        }
+    };
+    let caller = stored
+        .gate
+        .with_claims(&caller, test.subject.claims.clone());
+    match &test.subject.narrowed_to {
+        None => caller,
+        Some(roles) => stored
+            .gate
+            .narrow(&caller, roles)
+            .expect("roles of the document"),
+    }
+}
+
+fn request(memory: &MemoryWorld, ask: &Ask) -> Option<Request> {
+    let fields = |collection: &str, send| -> Option<Record> {
+        let declared = memory.catalog().find_text(collection)?;
+        // What cannot be read as a value is refused long before rights are asked.
+        let fields = read_fields(memory.snapshot(), declared.id, send).ok()?;
+        Some(
+            fields
+                .into_iter()
+                .map(|(field, value)| (declared.field(field).name.to_string(), value))
+                .collect(),
+        )
+    };
+    Some(match ask {
+        Ask::Read { collection, key } => Request::Read {
+            collection: collection.clone(),
+            key: key.clone(),
+        },
+        Ask::List { collection, filter } => Request::List {
+            collection: collection.clone(),
+            filter: filter.clone(),
+        },
+        Ask::Create { collection, send } => Request::Create {
+            collection: collection.clone(),
+            key: None,
+            sent: fields(collection, send)?,
+        },
+        Ask::Update {
+            collection,
+            key,
+            send,
+        } => Request::Update {
+            collection: collection.clone(),
+            key: key.clone(),
+            sent: fields(collection, send)?,
+        },
+        Ask::Delete { collection, key } => Request::Delete {
+            collection: collection.clone(),
+            key: key.clone(),
+        },
+        // No record is touched: nothing a store could do differently.
+        Ask::Can { .. } => return None,
+    })
+}
+
+fn same(expected: &Answer, found: &Answer) -> bool {
+    match (expected, found) {
+        (Answer::Forbidden | Answer::Invalid, Answer::Forbidden | Answer::Invalid) => true,
+        // Keys that are made, by counting or at random, differ.
+        (Answer::Stored { key: expected, .. }, Answer::Stored { key: found, .. })
+            if expected != found =>
+        {
+            true
+        }
+        _ => expected == found,
+    }
+}
+
+fn key_text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
