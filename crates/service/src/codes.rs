@@ -70,3 +70,57 @@ pub const LOCKED: &str = "locked";
 pub const INTERNAL: &str = "internal";
 /// A read took longer than it may.
 pub const TOO_SLOW: &str = "too_slow";
+
+/// All of them.
+pub const ALL: [&str; 35] = [
+    NOT_FOUND,
+    FORBIDDEN,
+    UNKNOWN_FIELD,
+    BAD_QUERY,
+    BAD_VALUE,
+    CONFLICT,
+    INCOMPLETE,
+    REFERENCED,
+    POLICY_CHANGED,
+    WRONG_CREDENTIALS,
+    INVALID_TOKEN,
+    BUSY,
+    SETUP_REQUIRED,
+    WRONG_SETUP_CODE,
+    SETUP_CLOSED,
+    INVALID,
+    USER_EXISTS,
+    UNKNOWN_USER,
+    UNKNOWN_ROLE,
+    UNKNOWN_PROFILE,
+    UNKNOWN_COLLECTION,
+    UNKNOWN_ACTION,
+    EXISTS,
+    BAD_POLICY,
+    NAMED_BY_POLICY,
+    HELD,
+    DROPS_UNCONFIRMED,
+    BAD_CHANGE,
+    LAST_ADMINISTRATOR,
+    NOT_LOADED,
+    READ_ONLY,
+    DATA_FOLDER,
+    LOCKED,
+    INTERNAL,
+    TOO_SLOW,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn no_code_is_used_twice() {
+        let mut codes = ALL.to_vec();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ALL.len());
+        let snake = |code: &&str| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert!(ALL.iter().all(snake));
+    }
+}

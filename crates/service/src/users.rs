@@ -205,7 +205,14 @@ impl Portreeve {
             password_hash,
         };
         let set = self.gate.set_password(caller, operation)?;
-        let epoch = self.store.set_password(set).await.map_err(account_error)?;
+        let epoch = self
+            .store
+            .set_password(set)
+            .await
+            .map_err(|error| match error {
+                StoreError::Gone => ServiceError::UnknownUser(user.clone()),
+                other => other.into(),
+            })?;
         self.gate.advance_epoch(&user, epoch);
         Ok(())
     }
@@ -291,7 +298,6 @@ impl Portreeve {
 pub(crate) fn account_error(error: StoreError) -> ServiceError {
     match error {
         StoreError::Unique { .. } => ServiceError::UserExists,
-        StoreError::Gone => ServiceError::UnknownUser(String::new()),
         other => other.into(),
     }
 }
