@@ -26,3 +26,6 @@ pub use options::{StoreOptions, Synchronous};
 pub use outcome::{ReadOutcome, Stored, WriteOutcome};
 pub use store::{Store, StoreFacts};
 pub use system::{Account, AccountSummary, Credential, SessionFacts, StoredPolicy, System};
+
+#[cfg(test)]
+mod tests;

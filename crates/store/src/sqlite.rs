@@ -1,12 +1,12 @@
 //! The driver for the embedded database: one file, one writing thread, readers on every thread that asks.
 
 mod migrations;
-mod open;
+pub(crate) mod open;
 mod policy;
 mod reader;
 mod records;
 mod system;
-mod values;
+pub(crate) mod values;
 mod writer;
 mod writes;
 

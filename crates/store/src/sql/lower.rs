@@ -448,9 +448,19 @@ impl<'c> Lowering<'c> {
             Term::Count(relation) => {
                 let from = self.scalar_path(&relation.from, scope);
                 let related = self.related(relation);
-                let joined = self.joined(&related, relation, &from);
+                let joined = self.joined(&related, &from);
+                // Led to twice through a junction, a record is still one record.
+                let counted = match relation.via {
+                    Via::Field(_) => "*".to_owned(),
+                    Via::Through { .. } => {
+                        format!(
+                            "DISTINCT {}",
+                            related.target.column(self, related.target.collection.key)
+                        )
+                    }
+                };
                 format!(
-                    "(SELECT count(*) FROM {}{})",
+                    "(SELECT count({counted}) FROM {}{})",
                     related.tables,
                     joined.clause()
                 )
@@ -529,7 +539,7 @@ impl<'c> Lowering<'c> {
                 }
                 Role::Filters => {
                     let asked = asked(lowering, &related.target, Role::Filters);
-                    let joined = lowering.joined(&related, relation, from);
+                    let joined = lowering.joined(&related, from);
                     match Holds::all([joined, asked]) {
                         Holds::Never => Holds::Never,
                         held => Holds::when(format!(
@@ -554,7 +564,7 @@ impl<'c> Lowering<'c> {
         let from = self.scalar_path(&relation.from, scope);
         let related = self.related(relation);
         let asked = asked(self, &related.target);
-        let joined = self.joined(&related, relation, &from);
+        let joined = self.joined(&related, &from);
         match Holds::all([joined, asked]) {
             Holds::Never => Holds::Always,
             held => Holds::when(format!(
@@ -606,7 +616,7 @@ impl<'c> Lowering<'c> {
         }
     }
 
-    fn joined(&mut self, related: &Related<'c>, _relation: &Relation, from: &str) -> Holds {
+    fn joined(&mut self, related: &Related<'c>, from: &str) -> Holds {
         Holds::all([
             Holds::when(format!("{} = {from}", related.near)),
             related.held.clone(),

@@ -1,7 +1,7 @@
 //! Reads as statements: one per node of the plan.
 
 use portreeve_gate::{MANY_LIMIT, ReadPlan, Selected, Window};
-use portreeve_model::{Catalog, Collection, FieldType, PathTerm, Start, Term};
+use portreeve_model::{Catalog, Collection, FieldType, PathTerm, Start, Term, Via};
 
 use super::dialect::Dialect;
 use super::fragment::{BoundSlot, Fragment, Holds};
@@ -291,6 +291,11 @@ fn related_many(
     let reach = lowering.is_true(plan.condition(), &scope, Role::Filters);
     let held = Holds::all([wanted, related.held.clone(), reach]);
     let key = scope.column(&lowering, plan.collection().key);
+    // Led to twice through a junction, a record is still one record.
+    let once = match relation.via {
+        Via::Field(_) => String::new(),
+        Via::Through { .. } => format!(" GROUP BY {}, {key}", related.near),
+    };
     // A cap per parent, not over all of them; the columns get names because the outer SELECT has to repeat them.
     let named: Vec<String> = results
         .0
@@ -302,7 +307,7 @@ fn related_many(
         .map(|place| format!("c{place}"))
         .collect();
     let sql = format!(
-        "SELECT {} FROM (SELECT {}, row_number() OVER (PARTITION BY {} ORDER BY {key}) AS place FROM {}{}) \
+        "SELECT {} FROM (SELECT {}, row_number() OVER (PARTITION BY {} ORDER BY {key}) AS place FROM {}{}{once}) \
          WHERE place <= {MANY_LIMIT} ORDER BY place",
         names.join(", "),
         named.join(", "),

@@ -147,13 +147,13 @@ pub(crate) fn read_connection(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn settings(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "cache_size", -16_000)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update_and_check(None, "mmap_size", 256 << 20, |_| Ok(()))?;
+    connection.execute_batch("PRAGMA mmap_size = 268435456")?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     // Plans must not depend on bound values: otherwise statements are compiled anew when other values are bound.

@@ -161,7 +161,9 @@ pub(crate) fn bind(
     slots: &[BoundSlot],
     binding: &Binding<'_>,
 ) -> Result<(), StoreError> {
-    for (place, slot) in slots.iter().enumerate() {
+    // A condition that was folded away may leave slots that the text does not use.
+    let used = statement.parameter_count();
+    for (place, slot) in slots.iter().take(used).enumerate() {
         statement
             .raw_bind_parameter(place + 1, binding.of(slot))
             .map_err(failure)?;

@@ -1,0 +1,5 @@
+//! Tests of what is not to be seen from outside: conditions as SQL.
+
+mod golden;
+mod parity;
+mod stats;
