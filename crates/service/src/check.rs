@@ -99,10 +99,12 @@ impl Portreeve {
         );
         let allowed = decided.decision == "allow";
         let open = request.key.is_none() && request.send.is_none();
-        let limited = (allowed && open)
-            .then(|| asked.collection.as_ref())
-            .flatten()
-            .map(|collection| self.possible(&asked, collection) != Possible::Yes);
+        let limited = match &asked.collection {
+            Some(collection) if allowed && open => {
+                Some(self.possible(&asked, collection) != Possible::Yes)
+            }
+            _ => None,
+        };
         answer(allowed, limited)
     }
 

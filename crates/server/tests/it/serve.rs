@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
-use crate::program::{ACCESS, LINES, Place};
+use crate::program::{ACCESS, LINES, Place, data, exists};
 
 #[test]
 fn in_development_an_access_file_is_enough() {
@@ -29,6 +29,9 @@ fn in_development_an_access_file_is_enough() {
     let (status, _) = server.ask("GET", "/v1/records/grades/2", Some(&admin), None);
     assert_eq!(status, 200);
     assert_eq!(server.stop(), 0);
+    // Closed in order: nothing is left beside the database.
+    assert!(exists(&data(&place).join("portreeve.db")));
+    assert!(!exists(&data(&place).join("portreeve.db-wal")));
     // What was loaded is not loaded again, and the administrator's password is not said again.
     let server = place.serve(&start);
     assert!(

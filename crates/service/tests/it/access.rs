@@ -199,6 +199,30 @@ async fn an_administrator_is_always_left() {
 }
 
 #[tokio::test]
+async fn an_administrator_from_some_addresses_alone_is_none() {
+    let open = "profiles: { bosses: { roles: [admin] } }";
+    let home = Home::empty().await;
+    home.apply_text(open, false).await.unwrap();
+    let bea = portreeve_service::NewUser {
+        username: Some("bea".into()),
+        profiles: vec!["bosses".into()],
+        ..Default::default()
+    };
+    home.create_user(&home.operator(), bea).await.unwrap();
+    assert!(home.has_administrator());
+    for weaker in [
+        "profiles: { bosses: { roles: [admin], addresses: [10.0.0.0/8] } }",
+        "profiles: { bosses: { parent: inner, addresses: [10.0.0.0/8] }, inner: { roles: [admin] } }",
+        "profiles: { bosses: { parent: inner }, inner: { roles: [admin], addresses: [10.0.0.0/8] } }",
+    ] {
+        let error = home.apply_text(weaker, false).await.unwrap_err();
+        assert_eq!(error.code(), "last_administrator", "{weaker}: {error}");
+    }
+    let inherited = "profiles: { bosses: { parent: inner }, inner: { roles: [admin] } }";
+    home.apply_text(inherited, false).await.unwrap();
+}
+
+#[tokio::test]
 async fn only_who_may_sees_or_changes_it() {
     let home = Home::school().await;
     home.user("anna", &["student"]).await;

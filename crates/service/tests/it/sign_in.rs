@@ -172,6 +172,35 @@ async fn a_caller_of_yesterdays_policy_is_asked_to_come_again_and_does() {
 }
 
 #[tokio::test]
+async fn a_storm_of_sign_ins_is_told_to_wait() {
+    let home = Home::school().await;
+    home.user("anna", &["student"]).await;
+    // More than the threads and their queues hold.
+    let storm = std::thread::available_parallelism().map_or(1, usize::from) * 9 + 200;
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..storm {
+        let portreeve = home.portreeve.clone();
+        tries.spawn(async move {
+            portreeve
+                .sign_in("anna", "wrong", &RequestFacts::default())
+                .await
+                .err()
+                .unwrap()
+                .code()
+        });
+    }
+    let answers = tries.join_all().await;
+    assert!(answers.contains(&"busy"));
+    assert!(
+        answers
+            .iter()
+            .all(|code| ["busy", "wrong_credentials"].contains(code))
+    );
+    // And then goes on.
+    home.session("anna").await;
+}
+
+#[tokio::test]
 async fn nothing_works_before_the_setup() {
     let home = Home::empty().await;
     let refused = [
