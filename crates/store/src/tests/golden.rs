@@ -1,1 +1,335 @@
+//! The SQL itself: what conditions look like as text, and which index SQLite takes for it.
 
+use portreeve_model::{Catalog, Condition, Term};
+use portreeve_policy::{Document, Purpose, Resolver, Snapshot, parse_rule};
+use rusqlite::Connection;
+
+use crate::sql::ddl;
+use crate::sql::dialect::Dialect;
+use crate::sql::lower::{Lowering, Role};
+
+const SCHOOL: &str = include_str!("../../../../examples/school/access.yaml");
+
+struct School {
+    snapshot: Snapshot,
+    connection: Connection,
+}
+
+impl School {
+    fn new() -> Self {
+        let document = Document::read("school", SCHOOL).expect("a document");
+        let snapshot = Snapshot::compile(&document, 1).expect("a policy");
+        let connection = Connection::open_in_memory().expect("a database");
+        crate::sqlite::open::settings(&connection).expect("the settings");
+        let migration =
+            include_str!("../../migrations/sqlite/0001_accounts_policy_sessions_audit.sql");
+        connection
+            .execute_batch(migration)
+            .expect("the product's tables");
+        let empty = portreeve_policy::build_catalog(&[]).expect("a catalog");
+        let steps =
+            ddl::plan(Dialect::Sqlite, &empty, snapshot.catalog(), &[], &[], 0).expect("steps");
+        for step in steps {
+            if let ddl::Step::Run(sql) = step {
+                connection
+                    .execute_batch(&sql)
+                    .unwrap_or_else(|error| panic!("{error}: {sql}"));
+            }
+        }
+        Self {
+            snapshot,
+            connection,
+        }
+    }
+
+    fn catalog(&self) -> &Catalog {
+        self.snapshot.catalog()
+    }
+
+    fn condition(&self, collection: &str, rule: &str) -> Condition {
+        let collection = self.catalog().find_text(collection).expect("a collection");
+        let rule = parse_rule(rule).expect("a rule");
+        let mut resolver =
+            Resolver::for_policy(self.catalog(), self.snapshot.rules(), Purpose::Check);
+        resolver
+            .rule(Some(collection), &rule)
+            .unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// The rule as the WHERE of a list, and asked of one record: as is true, and as is false.
+    fn texts(&self, collection: &str, rule: &str) -> [String; 3] {
+        let condition = self.condition(collection, rule);
+        let collection = self.catalog().find_text(collection).expect("a collection");
+        let text = |role, wanted: bool| {
+            let mut lowering = Lowering::new(Dialect::Sqlite, self.catalog(), &[]);
+            let scope = lowering.scope(collection);
+            let held = if wanted {
+                lowering.is_true(&condition, &scope, role)
+            } else {
+                lowering.is_false(&condition, &scope, role)
+            };
+            held.text().to_owned()
+        };
+        [
+            text(Role::Finds, true),
+            text(Role::Filters, true),
+            text(Role::Filters, false),
+        ]
+    }
+
+    /// How SQLite runs the list of a rule, 20 records in order of the key.
+    fn plan(&self, collection: &str, rule: &str) -> Vec<String> {
+        let [held, ..] = self.texts(collection, rule);
+        let table = Dialect::Sqlite.name(
+            &self
+                .catalog()
+                .find_text(collection)
+                .expect("a collection")
+                .table,
+        );
+        let sql = format!(
+            "EXPLAIN QUERY PLAN SELECT * FROM {table} t0 WHERE {held} ORDER BY t0.id LIMIT 20"
+        );
+        let mut statement = self
+            .connection
+            .prepare(&sql)
+            .unwrap_or_else(|error| panic!("{error}: {sql}"));
+        let mut rows = statement.raw_query();
+        let mut lines = vec![];
+        while let Some(row) = rows.next().expect("a plan") {
+            lines.push(row.get(3).expect("a line"));
+        }
+        lines
+    }
+}
+
+#[test]
+fn conditions_as_text() {
+    let school = School::new();
+    let cases: &[(&str, &str, [&str; 3])] = &[
+        (
+            "grades",
+            "student = $user",
+            [
+                r#"t0."student" = ?1"#,
+                r#"t0."student" = ?1"#,
+                r#"t0."student" <> ?1"#,
+            ],
+        ),
+        (
+            "grades",
+            "not (score > 3 and comment is null)",
+            [
+                r#"t0."score" <= ?1 OR t0."comment" IS NOT NULL"#,
+                r#"t0."score" <= ?1 OR t0."comment" IS NOT NULL"#,
+                r#"t0."score" > ?1 AND t0."comment" IS NULL"#,
+            ],
+        ),
+        // A required field is never null, so there is nothing to ask.
+        ("grades", "score is null", ["FALSE", "FALSE", "TRUE"]),
+        (
+            "grades",
+            "score between 2 and 4 or score in (9, 10)",
+            [
+                r#"t0."score" >= ?1 AND t0."score" <= ?2 OR t0."score" IN (?3, ?4)"#,
+                r#"t0."score" >= ?1 AND t0."score" <= ?2 OR t0."score" IN (?3, ?4)"#,
+                r#"(t0."score" < ?1 OR t0."score" > ?2) AND t0."score" NOT IN (?3, ?4)"#,
+            ],
+        ),
+        (
+            "grades",
+            "comment icontains 'Ab' or comment starts_with 'x' or comment ends_with ''",
+            [
+                r#"instr(lower(t0."comment"), lower(?1)) > 0 OR substr(t0."comment", 1, length(?2)) = ?2 OR substr(t0."comment", length(t0."comment") - length(?3) + 1) = ?3"#,
+                r#"instr(lower(t0."comment"), lower(?1)) > 0 OR substr(t0."comment", 1, length(?2)) = ?2 OR substr(t0."comment", length(t0."comment") - length(?3) + 1) = ?3"#,
+                r#"instr(lower(t0."comment"), lower(?1)) = 0 AND substr(t0."comment", 1, length(?2)) <> ?2 AND substr(t0."comment", length(t0."comment") - length(?3) + 1) <> ?3"#,
+            ],
+        ),
+        // One step away: found from there in a list, looked up for one record.
+        (
+            "grades",
+            "course.teacher = $user",
+            [
+                r#"t0."course" IN (SELECT t1."id" FROM "courses" t1 WHERE t1."teacher" = ?1)"#,
+                r#"EXISTS (SELECT 1 FROM "courses" t1 WHERE t1."id" = t0."course" AND t1."teacher" = ?1)"#,
+                r#"EXISTS (SELECT 1 FROM "courses" t1 WHERE t1."id" = t0."course" AND t1."teacher" <> ?1)"#,
+            ],
+        ),
+        // The student's own answers are found by the student; the rest is asked of each of them.
+        (
+            "answers",
+            "student = $user and question.test.published = true",
+            [
+                r#"t0."student" = ?1 AND EXISTS (SELECT 1 FROM "questions" t1 WHERE t1."id" = t0."question" AND EXISTS (SELECT 1 FROM "tests" t2 WHERE t2."id" = t1."test" AND t2."published" = ?2))"#,
+                r#"t0."student" = ?1 AND EXISTS (SELECT 1 FROM "questions" t1 WHERE t1."id" = t0."question" AND EXISTS (SELECT 1 FROM "tests" t2 WHERE t2."id" = t1."test" AND t2."published" = ?2))"#,
+                r#"t0."student" <> ?1 OR EXISTS (SELECT 1 FROM "questions" t1 WHERE t1."id" = t0."question" AND EXISTS (SELECT 1 FROM "tests" t2 WHERE t2."id" = t1."test" AND t2."published" <> ?2))"#,
+            ],
+        ),
+        (
+            "courses",
+            "some enrolments (student = $user)",
+            [
+                r#"t0."id" IN (SELECT t1."course" FROM "enrolments" t1 WHERE t1."student" = ?1)"#,
+                r#"EXISTS (SELECT 1 FROM "enrolments" t1 WHERE t1."course" = t0."id" AND t1."student" = ?1)"#,
+                r#"NOT EXISTS (SELECT 1 FROM "enrolments" t1 WHERE t1."course" = t0."id" AND (t1."student" <> ?1) IS NOT TRUE)"#,
+            ],
+        ),
+        (
+            "courses",
+            "every grades (score > 3)",
+            [
+                r#"NOT EXISTS (SELECT 1 FROM "grades" t1 WHERE t1."course" = t0."id" AND (t1."score" > ?1) IS NOT TRUE)"#,
+                r#"NOT EXISTS (SELECT 1 FROM "grades" t1 WHERE t1."course" = t0."id" AND (t1."score" > ?1) IS NOT TRUE)"#,
+                r#"EXISTS (SELECT 1 FROM "grades" t1 WHERE t1."course" = t0."id" AND t1."score" <= ?1)"#,
+            ],
+        ),
+        (
+            "courses",
+            "none grades (score > 3)",
+            [
+                r#"NOT EXISTS (SELECT 1 FROM "grades" t1 WHERE t1."course" = t0."id" AND (t1."score" <= ?1) IS NOT TRUE)"#,
+                r#"NOT EXISTS (SELECT 1 FROM "grades" t1 WHERE t1."course" = t0."id" AND (t1."score" <= ?1) IS NOT TRUE)"#,
+                r#"EXISTS (SELECT 1 FROM "grades" t1 WHERE t1."course" = t0."id" AND t1."score" > ?1)"#,
+            ],
+        ),
+        (
+            "courses",
+            "count(students) > 20",
+            [
+                r#"(SELECT count(DISTINCT t2."id") FROM "enrolments" t1, "portreeve_users" t2 WHERE t1."course" = t0."id" AND t2."id" = t1."student") > ?1"#,
+                r#"(SELECT count(DISTINCT t2."id") FROM "enrolments" t1, "portreeve_users" t2 WHERE t1."course" = t0."id" AND t2."id" = t1."student") > ?1"#,
+                r#"(SELECT count(DISTINCT t2."id") FROM "enrolments" t1, "portreeve_users" t2 WHERE t1."course" = t0."id" AND t2."id" = t1."student") <= ?1"#,
+            ],
+        ),
+        (
+            "grades",
+            "comment in $user.roles",
+            [
+                r#"t0."comment" IN (SELECT value FROM json_each(?1))"#,
+                r#"t0."comment" IN (SELECT value FROM json_each(?1))"#,
+                r#"?1 IS NOT NULL AND t0."comment" NOT IN (SELECT value FROM json_each(?1))"#,
+            ],
+        ),
+        // The same value is bound once.
+        (
+            "tests",
+            "hour(deadline) = 12 and deadline > $now and deadline <> $now",
+            [
+                r#"(((t0."deadline" % 86400000000 + 86400000000) % 86400000000) / 3600000000) = ?1 AND t0."deadline" > ?2 AND t0."deadline" <> ?2"#,
+                r#"(((t0."deadline" % 86400000000 + 86400000000) % 86400000000) / 3600000000) = ?1 AND t0."deadline" > ?2 AND t0."deadline" <> ?2"#,
+                r#"(((t0."deadline" % 86400000000 + 86400000000) % 86400000000) / 3600000000) <> ?1 OR t0."deadline" <= ?2 OR t0."deadline" = ?2"#,
+            ],
+        ),
+        (
+            "grades",
+            "comment matches '^a' and score > $old.score and not sent(score)",
+            [
+                r#"portreeve_matches(?1, t0."comment") AND t0."score" > ?2"#,
+                r#"portreeve_matches(?1, t0."comment") AND t0."score" > ?2"#,
+                r#"NOT portreeve_matches(?1, t0."comment") OR t0."score" <= ?2"#,
+            ],
+        ),
+        ("grades", "student in ()", ["FALSE", "FALSE", "TRUE"]),
+    ];
+    for (collection, rule, expected) in cases {
+        assert_eq!(school.texts(collection, rule), *expected, "{rule}");
+    }
+}
+
+#[test]
+fn lists_take_the_index_of_owner_and_key() {
+    let school = School::new();
+    let owner = school.plan("grades", "student = $user");
+    assert!(
+        owner[0].starts_with("SEARCH t0 USING INDEX ix:grades:student,"),
+        "{owner:?}"
+    );
+    // No sort: the index gives the order.
+    assert_eq!(owner.len(), 1, "{owner:?}");
+    let rules = [
+        ("grades", "course.teacher = $user"),
+        ("courses", "some enrolments (student = $user)"),
+        (
+            "tests",
+            "published = true and some course.enrolments (student = $user)",
+        ),
+        ("questions", "test.course.teacher = $user"),
+        (
+            "answers",
+            "student = $user and question.test.published = true",
+        ),
+        (
+            "answers",
+            "question.test.course.teacher = $user and (submitted = true or question.test.deadline <= $now)",
+        ),
+        ("grades", "student = $user or course.teacher = $user"),
+        ("users", "some taught (some enrolments (student = $user))"),
+    ];
+    for (collection, rule) in rules {
+        let plan = school.plan(collection, rule);
+        let scans: Vec<&String> = plan
+            .iter()
+            .filter(|line| line.starts_with("SCAN t"))
+            .collect();
+        assert!(scans.is_empty(), "{rule}: {plan:#?}");
+    }
+}
+
+#[test]
+fn a_guard_stands_beside_the_column_and_never_around_it() {
+    let school = School::new();
+    let guard = std::sync::Arc::new(school.condition("grades", "score > 5"));
+    let Condition::Compare {
+        left: Term::Path(path),
+        op,
+        right,
+    } = school.condition("grades", "student = $user")
+    else {
+        panic!("a comparison");
+    };
+    let guarded = portreeve_model::PathTerm {
+        guard: Some(guard),
+        ..path
+    };
+    let condition = Condition::Compare {
+        left: Term::Path(guarded.clone()),
+        op,
+        right,
+    };
+    let collection = school.catalog().find_text("grades").expect("a collection");
+    let mut lowering = Lowering::new(Dialect::Sqlite, school.catalog(), &[]);
+    let scope = lowering.scope(collection);
+    let held = lowering.is_true(&condition, &scope, Role::Finds);
+    assert_eq!(held.text(), r#"t0."score" > ?1 AND t0."student" = ?2"#);
+    // Only where the value itself is wanted, as in an order.
+    assert_eq!(
+        lowering.scalar(&Term::Path(guarded), &scope),
+        r#"CASE WHEN t0."score" > ?1 THEN t0."student" END"#
+    );
+}
+
+#[test]
+fn ten_thousand_alternatives_are_not_too_deep() {
+    let school = School::new();
+    let collection = school.catalog().find_text("grades").expect("a collection");
+    let Condition::Compare { left, op, .. } = school.condition("grades", "score = 1") else {
+        panic!("a comparison")
+    };
+    let alternatives = (0..10_000)
+        .map(|number| Condition::Compare {
+            left: left.clone(),
+            op,
+            right: Term::Slot(
+                portreeve_model::Slot::Literal(portreeve_model::Value::Integer(number)),
+                portreeve_model::FieldType::Integer,
+            ),
+        })
+        .collect();
+    let mut lowering = Lowering::new(Dialect::Sqlite, school.catalog(), &[]);
+    let scope = lowering.scope(collection);
+    let held = lowering.is_true(&Condition::Any(alternatives), &scope, Role::Finds);
+    school
+        .connection
+        .prepare(&format!("SELECT 1 FROM grades t0{}", held.clause()))
+        .expect("a statement");
+}
