@@ -20,6 +20,8 @@ pub use catalogue::{CODES, Code};
 
 /// No detail is longer: what was sent may be in it.
 const MAX_DETAIL: usize = 600;
+/// What is shorter is sent as it is.
+const SHORT_DETAIL: usize = 100;
 /// How many problems of a document are told at once.
 const MAX_ERRORS: usize = 100;
 
@@ -134,14 +136,13 @@ impl Failure {
             // there, in a header where the body must be the same for what is not.
             Self::Service(ServiceError::Forbidden | ServiceError::NotFound) => {
                 let id = portreeve.new_id().to_string();
-                tracing::info!(
-                    request_id = request_id.and_then(|id| id.to_str().ok()),
-                    decision_id = %id,
-                    code = problem.code(),
-                    "denied"
-                );
+                let request_id = request_id.and_then(|id| id.to_str().ok());
                 if problem.code() == FORBIDDEN.code {
+                    tracing::info!(request_id, decision_id = %id, "forbidden");
                     problem = problem.with_text("decision_id", &id);
+                } else {
+                    // Anybody can ask for what is not there, as often as he likes: not worth a line each by default.
+                    tracing::debug!(request_id, decision_id = %id, "not found");
                 }
                 decision = HeaderValue::from_str(&id).ok();
             }
@@ -238,8 +239,9 @@ fn service_problem(error: &ServiceError) -> Problem {
         ServiceError::Forbidden => say(&FORBIDDEN, FORBIDDEN.fix),
         ServiceError::UnknownField(_) => say(&UNKNOWN_FIELD, told()),
         ServiceError::BadQuery(_) => say(&BAD_QUERY, told()),
-        ServiceError::BadValue { field, .. } => {
-            say(&BAD_VALUE, told()).with_text("field", &shown(field))
+        ServiceError::BadValue { field, message } => {
+            let detail = format!("{}: {message}", quoted(field));
+            say(&BAD_VALUE, detail).with_text("field", &shown(field))
         }
         ServiceError::Conflict { fields } => {
             let problem = say(&CONFLICT, format!("{}. {}", told(), CONFLICT.fix));
@@ -261,8 +263,9 @@ fn service_problem(error: &ServiceError) -> Problem {
         ServiceError::SetupClosed(_) => {
             say(&SETUP_CLOSED, format!("{}. {}", told(), SETUP_CLOSED.fix))
         }
-        ServiceError::Invalid { what, .. } => {
-            say(&INVALID, told()).with_text("member", &shown(what))
+        ServiceError::Invalid { what, message } => {
+            let detail = format!("{}: {message}", quoted(what));
+            say(&INVALID, detail).with_text("member", &shown(what))
         }
         ServiceError::UserExists => say(&USER_EXISTS, format!("{}. {}", told(), USER_EXISTS.fix)),
         ServiceError::UnknownUser(name) => say(
@@ -276,7 +279,7 @@ fn service_problem(error: &ServiceError) -> Problem {
         ServiceError::Exists(_) => say(&EXISTS, format!("{}. {}", told(), EXISTS.fix)),
         ServiceError::BadPolicy(problems) => {
             let errors = problems.iter().take(MAX_ERRORS).map(policy_error).collect();
-            say(&BAD_POLICY, told()).with_json("errors", &errors)
+            say(&BAD_POLICY, policy_detail(problems)).with_json("errors", &errors)
         }
         ServiceError::NamedByPolicy { named_by, .. } => {
             say(&NAMED_BY_POLICY, told()).with_json("named_by", &named_by.clone().into())
@@ -315,6 +318,22 @@ fn body_problem(error: BodyError) -> Problem {
     }
 }
 
+fn policy_detail(problems: &[portreeve_service::Problem]) -> String {
+    let Some(first) = problems.first() else {
+        return BAD_POLICY.fix.into();
+    };
+    let (line, column) = (first.place.line, first.place.column);
+    // What came as JSON members has no lines.
+    let place = match line {
+        0 => first.place.path.clone(),
+        _ => format!("line {line}, column {column}"),
+    };
+    match problems.len() {
+        1 => format!("{} ({place})", first.message),
+        many => format!("{many} problems, the first: {} ({place})", first.message),
+    }
+}
+
 fn policy_error(problem: &portreeve_service::Problem) -> serde_json::Value {
     serde_json::json!({
         "line": problem.place.line,
@@ -342,13 +361,27 @@ fn quoted(name: &str) -> String {
     format!("'{}'", shown(name))
 }
 
-// Begins with a capital, and does not send back at length what was sent.
+// Begins with a capital, and does not send back at length what was sent: what stands in quotes may be all of it.
 fn bounded(detail: Cow<'static, str>) -> Cow<'static, str> {
     let small = detail.starts_with(|c: char| c.is_ascii_lowercase());
-    if !small && detail.len() <= MAX_DETAIL {
+    if !small && detail.len() <= SHORT_DETAIL {
         return detail;
     }
-    let mut text = detail.into_owned();
+    let mut text = String::with_capacity(detail.len().min(MAX_DETAIL + 8));
+    for (place, part) in detail.split('\'').enumerate() {
+        if place > 0 {
+            text.push('\'');
+        }
+        let quoted = place % 2 == 1;
+        text.push_str(&if quoted {
+            shown(part)
+        } else {
+            Cow::Borrowed(part)
+        });
+        if text.len() > MAX_DETAIL {
+            break;
+        }
+    }
     if text.len() > MAX_DETAIL {
         let cut = (0..=MAX_DETAIL).rev().find(|at| text.is_char_boundary(*at));
         text.truncate(cut.unwrap_or(0));
@@ -371,4 +404,92 @@ fn log(error: &ServiceError, request_id: Option<&HeaderValue>) {
         request_id = request_id.and_then(|id| id.to_str().ok()),
         "{error}{causes}"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_begin_with_a_capital_and_show_little_of_what_was_sent() {
+        let detail = |text: &str| bounded(text.to_owned().into()).into_owned();
+        assert_eq!(detail("'score' is not good"), "'score' is not good");
+        assert_eq!(detail("there is no role 'a'"), "There is no role 'a'");
+        let long = "x".repeat(5_000);
+        let short = detail(&format!("there is no role '{long}'; did you mean 'x'?"));
+        assert!(
+            short.len() < 120 && short.ends_with("; did you mean 'x'?"),
+            "{short}"
+        );
+        assert!(detail(&long).len() < MAX_DETAIL + 8);
+    }
+
+    #[test]
+    fn every_error_has_the_code_the_service_gives_it() {
+        let text = || String::from("x");
+        let errors = [
+            ServiceError::NotFound,
+            ServiceError::Forbidden,
+            ServiceError::UnknownField(text()),
+            ServiceError::BadQuery(text()),
+            ServiceError::BadValue {
+                field: text(),
+                message: text(),
+            },
+            ServiceError::Conflict {
+                fields: vec![text()],
+            },
+            ServiceError::Incomplete,
+            ServiceError::Referenced,
+            ServiceError::PolicyChanged,
+            ServiceError::WrongCredentials,
+            ServiceError::InvalidToken,
+            ServiceError::Busy,
+            ServiceError::TooSlow,
+            ServiceError::SetupRequired,
+            ServiceError::WrongSetupCode,
+            ServiceError::SetupClosed("x"),
+            ServiceError::Invalid {
+                what: text(),
+                message: text(),
+            },
+            ServiceError::UserExists,
+            ServiceError::UnknownUser(text()),
+            ServiceError::UnknownRole {
+                name: text(),
+                hint: text(),
+            },
+            ServiceError::UnknownProfile {
+                name: text(),
+                hint: text(),
+            },
+            ServiceError::UnknownCollection {
+                name: text(),
+                hint: text(),
+            },
+            ServiceError::UnknownAction {
+                name: text(),
+                hint: text(),
+            },
+            ServiceError::Exists(text()),
+            ServiceError::BadPolicy(vec![]),
+            ServiceError::NamedByPolicy {
+                what: text(),
+                named_by: vec![text()],
+            },
+            ServiceError::Held {
+                what: text(),
+                holders: vec![text()],
+            },
+            ServiceError::DropsUnconfirmed(vec![]),
+            ServiceError::BadChange(text()),
+            ServiceError::LastAdministrator,
+            ServiceError::ReadOnly,
+            ServiceError::Internal("x".into()),
+        ];
+        for error in errors {
+            assert_eq!(service_problem(&error).code(), error.code());
+            assert!(CODES.iter().any(|code| code.code == error.code()));
+        }
+    }
 }

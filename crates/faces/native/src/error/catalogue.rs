@@ -49,12 +49,12 @@ codes! {
     WRONG_CREDENTIALS: "wrong_credentials", 401, "Name or password is wrong",
         "Check both; an administrator can set a new password.";
     FORBIDDEN: "forbidden", 403, "You may not do this",
-        "Ask an administrator for the permission; POST /v1/explain tells him what is missing.";
+        "Ask an administrator for the permission; POST /v1/explain shows what is missing.";
     FOREIGN_SITE: "foreign_site", 403, "Another site's request",
         "Development mode answers this machine only: use localhost, 127.0.0.1 or [::1], or serve without --dev.";
     WRONG_SETUP_CODE: "wrong_setup_code", 403, "The setup code is wrong",
         "Copy the code the server has printed at its start.";
-    NOT_FOUND: "not_found", 404, "Nothing here for you",
+    NOT_FOUND: "not_found", 404, "There is no such collection or record for you",
         "Check the collection's name and the record's key; what is out of your reach is answered the same.";
     UNKNOWN_COLLECTION: "unknown_collection", 404, "There is no such collection",
         "Use a name that GET /v1/collections shows.";

@@ -1,0 +1,12 @@
+//! The face from outside: requests into the router, over a real Portreeve in a folder of its own.
+
+mod access;
+mod accounts;
+mod hostile;
+mod pages;
+mod paging;
+mod records;
+mod relations;
+mod routes;
+mod same_answer;
+mod world;

@@ -1,0 +1,125 @@
+//! Every route there is, asked by nobody: a new one has to be written down here with what nobody gets.
+
+use axum::http::header;
+
+use crate::world::World;
+
+/// Method, path, and the status nobody gets.
+const ROUTES: &[(&str, &str, u16)] = &[
+    ("GET", "/healthz", 200),
+    ("GET", "/errors/{code}", 404),
+    // A body is missing.
+    ("POST", "/v1/setup", 415),
+    ("POST", "/v1/auth/sign-in", 415),
+    ("POST", "/v1/auth/sign-out", 401),
+    // Who I am and what I may do: nobody, nothing.
+    ("GET", "/v1/me", 200),
+    ("GET", "/v1/users", 401),
+    ("POST", "/v1/users", 401),
+    ("POST", "/v1/users/{user}/password", 401),
+    // An empty list.
+    ("GET", "/v1/collections", 200),
+    ("POST", "/v1/collections", 401),
+    ("GET", "/v1/collections/{collection}", 404),
+    ("PATCH", "/v1/collections/{collection}", 401),
+    ("DELETE", "/v1/collections/{collection}", 401),
+    ("GET", "/v1/records/{collection}", 404),
+    ("POST", "/v1/records/{collection}", 415),
+    ("GET", "/v1/records/{collection}/{key}", 404),
+    ("PATCH", "/v1/records/{collection}/{key}", 415),
+    ("DELETE", "/v1/records/{collection}/{key}", 404),
+    ("POST", "/v1/check", 415),
+    ("POST", "/v1/explain", 401),
+    ("GET", "/v1/access", 401),
+    ("POST", "/v1/access/plan", 401),
+    ("POST", "/v1/access/apply", 401),
+];
+
+fn real(path: &str) -> String {
+    path.replace("{collection}", "grades")
+        .replace("{key}", "1")
+        .replace("{user}", "anna")
+}
+
+#[test]
+fn the_list_is_the_router() {
+    let source = include_str!("../../src/lib.rs");
+    let mut written: Vec<String> = vec![];
+    let mut path = "";
+    for line in source.lines() {
+        if let Some(start) = line.find("\"/") {
+            path = line[start + 1..].split('"').next().unwrap();
+        }
+        for method in ["get", "post", "patch", "delete"] {
+            for call in line.match_indices(&format!("{method}(\"")) {
+                // `merge(post("…` and `get("…`, not the end of another word.
+                let before = line[..call.0].chars().last();
+                if before.is_none_or(|c| !c.is_alphanumeric()) {
+                    written.push(format!("{} {path}", method.to_uppercase()));
+                }
+            }
+        }
+    }
+    let mut listed: Vec<String> = ROUTES
+        .iter()
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    written.sort();
+    listed.sort();
+    assert_eq!(written, listed);
+}
+
+#[tokio::test]
+async fn nobody_gets_nothing_anywhere() {
+    let world = World::school().await;
+    for (method, path, status) in ROUTES {
+        let reply = world.ask(method, &real(path), "", None).await;
+        assert_eq!(
+            reply.status.as_u16(),
+            *status,
+            "{method} {path}: {}",
+            reply.text()
+        );
+        if reply.status.is_client_error() {
+            reply.code();
+        }
+        // A token that is no good opens nothing, not even what nobody gets.
+        if path.starts_with("/v1") && !["/v1/setup", "/v1/auth/sign-in"].contains(path) {
+            let bad = world.ask(method, &real(path), "prt_nonsense", None).await;
+            assert!(
+                [401, 415].contains(&bad.status.as_u16()),
+                "{method} {path}: {}",
+                bad.text()
+            );
+        }
+    }
+    for path in ["/v1/records/grades", "/v1/check"] {
+        let body = serde_json::json!({ "action": "read", "collection": "grades" });
+        let reply = world.post(path, "", &body).await;
+        assert!(!reply.text().contains("allow"), "{path}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn other_methods_and_routes_are_told() {
+    let world = World::school().await;
+    let reply = world.ask("PUT", "/v1/records/grades/1", "", None).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (405, "method_not_allowed")
+    );
+    let allow = reply.headers[header::ALLOW].to_str().unwrap();
+    for method in ["GET", "PATCH", "DELETE"] {
+        assert!(allow.contains(method), "{allow}");
+    }
+    for path in ["/", "/v1", "/v2/me", "/v1/nothing", "/errors/nothing"] {
+        let reply = world.get(path, "").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (404, "unknown_route"),
+            "{path}"
+        );
+    }
+    let known = world.get("/errors/not_found", "").await;
+    assert_eq!(known.json()["status"], 404);
+}
