@@ -599,13 +599,15 @@ impl Gate {
                 return Err(Refused::NotFound);
             }
         }
+        // Where nothing may be changed, the record alone decides what is told, whatever is sent.
+        let sent = if write.allows_something() {
+            sent
+        } else {
+            vec![]
+        };
         let mut values = vec![];
         for (field_name, json) in sent {
             let Some(field) = collection.find_field(&field_name) else {
-                // Where nothing may be changed, the record alone decides what is told.
-                if !write.allows_something() {
-                    continue;
-                }
                 return Err(unknown_field(&collection, &read, &field_name));
             };
             if values.iter().any(|(known, _)| *known == field) {
@@ -657,10 +659,13 @@ impl Gate {
         }
         let collection = Arc::clone(caller.snapshot.catalog().get(write.collection()));
         let mut depends = vec![];
+        // Within reach is what can be read, one by one or in lists.
         let reach = |target: CollectionId| {
-            let rights = self.rights(caller, target, READ_ONE);
-            depends.push((target, READ_ONE, rights.id()));
-            rights.reach().clone()
+            let one = self.rights(caller, target, READ_ONE);
+            let many = self.rights(caller, target, READ_MANY);
+            depends.push((target, READ_ONE, one.id()));
+            depends.push((target, READ_MANY, many.id()));
+            one.reach().or(many.reach())
         };
         let made = WriteTemplate::new(
             kind,

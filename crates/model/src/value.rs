@@ -186,7 +186,8 @@ fn shown(value: &serde_json::Value) -> String {
 }
 
 fn misfit<T>(ty: FieldType, value: &serde_json::Value, hint: &str) -> Result<T, ValueError> {
-    Err(ValueError(format!("{} is not a {ty}{hint}", shown(value))))
+    let article = if ty == FieldType::Integer { "an" } else { "a" };
+    Err(ValueError(format!("{} is not {article} {ty}{hint}", shown(value))))
 }
 
 impl Value {

@@ -713,6 +713,11 @@ impl Compiler<'_> {
     fn excepted(&mut self, permission: &Permission) -> Option<BTreeSet<CollectionId>> {
         let mut except = BTreeSet::new();
         for name in &permission.except {
+            // A word that is both a collection's name and the beginning of an action leaves both out.
+            if let Some(collection) = self.catalog.find_text(name) {
+                except.insert(collection.id);
+                continue;
+            }
             if self.actions.patterns().contains(&name.as_str()) {
                 continue;
             }

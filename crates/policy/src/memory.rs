@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use portreeve_model::{Catalog, CollectionId, FieldId, KeySource, Rule, Value};
+use portreeve_model::{Catalog, CollectionId, FieldId, KeySource, OnDelete, Rule, Value};
 
 use crate::{
     Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, Facts, Guards, Judgement,
@@ -107,7 +107,10 @@ impl MemoryWorld {
 
     /// The records of a collection.
     pub fn records(&self, collection: CollectionId) -> &[Arc<Record>] {
-        self.records.get(&collection).map(Vec::as_slice).unwrap_or_default()
+        self.records
+            .get(&collection)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// The record with this key.
@@ -253,7 +256,12 @@ impl MemoryWorld {
         if kind == WriteKind::Update && !write.allows_something() && !read.allows_something() {
             return Err(MemoryOutcome::NotFound);
         }
-        let reach = |target| self.rights(asker, target, READ_ONE).reach().clone();
+        // Within reach is what can be read, one by one or in lists.
+        let reach = |target| {
+            let one = self.rights(asker, target, READ_ONE);
+            one.reach()
+                .or(self.rights(asker, target, READ_MANY).reach())
+        };
         WriteTemplate::new(kind, write, &read, self.catalog(), sent, reach).map_err(|refusal| {
             match refusal {
                 WriteRefusal::UnknownField(field) => MemoryOutcome::Invalid(format!(
@@ -473,7 +481,7 @@ impl MemoryWorld {
         }
     }
 
-    /// Deletes a record; the world changes only where the answer is `Deleted`. What points at it stays as it is.
+    /// Deletes a record; the world changes only where the answer is `Deleted`.
     pub fn delete(
         &mut self,
         asker: &Asker,
@@ -495,16 +503,61 @@ impl MemoryWorld {
         let truths = self.truths(asker, template.probes(), Subject::read(&record));
         match template.judge(&truths) {
             Ok(()) => {
-                let key_field = self.catalog().get(collection).key;
-                self.records
-                    .entry(collection)
-                    .or_default()
-                    .retain(|record| record.get(key_field) != key);
+                let mut after = self.clone();
+                if !after.remove(collection, key, 0) {
+                    return MemoryOutcome::Invalid("another record depends on this one".into());
+                }
+                *self = after;
                 MemoryOutcome::Deleted
             }
             Err(WriteDenial::NotFound) => MemoryOutcome::NotFound,
             Err(WriteDenial::Forbidden) => MemoryOutcome::Forbidden,
         }
+    }
+
+    // Takes a record away with what points at it, as declared; false where something must stay.
+    fn remove(&mut self, collection: CollectionId, key: &Value, depth: usize) -> bool {
+        let Some(record) = self.get(collection, key) else {
+            return true;
+        };
+        let catalog = Arc::clone(self.snapshot.catalog());
+        let key_field = catalog.get(collection).key;
+        self.records
+            .entry(collection)
+            .or_default()
+            .retain(|other| other.get(key_field) != key);
+        for other in catalog
+            .iter()
+            .filter(|other| !other.system || other.name.name() == "users")
+        {
+            for field in other.field_ids() {
+                let Some(to) = other
+                    .field(field)
+                    .relation
+                    .filter(|to| to.target == collection)
+                else {
+                    continue;
+                };
+                for pointing in self.find(other.id, field, record.get(to.by)) {
+                    let pointing_key = pointing.get(other.key).clone();
+                    match to.on_delete {
+                        OnDelete::Restrict => return false,
+                        OnDelete::SetNull => {
+                            let mut changed = (*pointing).clone();
+                            changed.0[field.index()] = Value::Null;
+                            self.replace(other.id, &pointing_key, changed);
+                        }
+                        OnDelete::Cascade if depth > 64 => return false,
+                        OnDelete::Cascade => {
+                            if !self.remove(other.id, &pointing_key, depth + 1) {
+                                return false;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        true
     }
 
     /// Whether an action that is not on records is allowed, on a record where one is named.

@@ -41,6 +41,20 @@ pub enum Access {
     When(Arc<Condition>),
 }
 
+impl Access {
+    /// Wherever one of the two holds.
+    pub fn or(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Always, _) | (_, Self::Always) => Self::Always,
+            (Self::Never, access) | (access, Self::Never) => access.clone(),
+            (Self::When(a), Self::When(b)) if a == b => Self::When(Arc::clone(a)),
+            (Self::When(a), Self::When(b)) => {
+                Self::When(Arc::new(Condition::Any(vec![(**a).clone(), (**b).clone()])))
+            }
+        }
+    }
+}
+
 /// Where a rule stands, which decides what it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

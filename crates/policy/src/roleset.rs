@@ -122,13 +122,15 @@ impl Snapshot {
         self.intern(keys, entries)
     }
 
-    /// Exactly these roles, for narrowing; `None` where one does not exist.
+    /// These roles and what everyone may do: what a key's scope or a request in one of its roles is limited to.
+    /// `None` where a role does not exist.
     pub fn narrowing(&self, roles: &[String]) -> Option<Arc<RoleSet>> {
         let (mut keys, mut entries) = (vec![], vec![]);
         for role in roles {
             let place = *self.role_places.get(role)?;
             self.entry(place, None, vec![], false, &mut keys, &mut entries);
         }
+        self.public_entry("everyone", &mut keys, &mut entries);
         Some(self.intern(keys, entries))
     }
 

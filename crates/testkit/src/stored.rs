@@ -11,8 +11,8 @@ use portreeve_gate::{
     take_literals,
 };
 use portreeve_model::{
-    Clock, Collection, CollectionName, Columns, Entropy, Page, Query, RecordQuery, RecordSink,
-    Value, write_json_record,
+    Clock, Collection, CollectionName, Columns, Entropy, FieldType, Page, Query, RecordQuery,
+    RecordSink, Value, write_json_record,
 };
 use portreeve_policy::{Document, RequestFacts, Snapshot};
 use portreeve_store::{ReadOutcome, Store, StoreError, StoreOptions, Synchronous, WriteOutcome};
@@ -154,101 +154,119 @@ impl StoredWorld {
         stored
     }
 
-    // Records without references first, then accounts, then the references that lead somewhere.
+    // Whatever can be stored whole is; where references go round in a circle, one record at a time does without its
+    // optional ones until the others are there.
     async fn fill(&self, world: &World, now: i64) {
         let operator = self.gate.operator(now);
-        let snapshot = self.gate.snapshot();
-        for pass in [true, false] {
-            for (name, records) in &world.records {
-                let collection = snapshot
-                    .catalog()
-                    .find_text(name)
-                    .expect("a declared collection");
-                for record in records.values() {
-                    let sent = |references: bool| -> Sent {
-                        collection
-                            .fields
-                            .iter()
-                            .filter(|field| field.relation.is_some() == references)
-                            .filter_map(|field| {
-                                let value = record.get(&*field.name)?;
-                                Some((field.name.to_string(), value.to_json(field.ty)))
-                            })
-                            .collect()
-                    };
-                    if pass {
-                        let create = self.gate.create(&operator, &collection.name, sent(false));
-                        let create = create.expect("the operator may");
-                        self.store
-                            .create(create)
-                            .await
-                            .expect("the worlds can be stored");
-                    } else {
-                        // One by one: one that leads nowhere must not keep the others out.
-                        for reference in sent(true) {
-                            let key = key_text(&record[&*collection.key_field().name]);
-                            let update = self.gate.update(
-                                &operator,
-                                &collection.name,
-                                &key,
-                                vec![reference],
-                            );
-                            let update = update.expect("the operator may");
-                            self.store
-                                .update(update)
-                                .await
-                                .expect("the worlds can be stored");
-                        }
-                    }
+        let mut accounts: Vec<&Record> = world.users.values().collect();
+        accounts.sort_by_key(|user| user.get("number").and_then(Value::as_integer));
+        let mut records: Vec<(Arc<Collection>, Record)> = vec![];
+        for (name, of) in &world.records {
+            let collection = self.collection(name);
+            records.extend(
+                of.values()
+                    .map(|record| (Arc::clone(&collection), record.clone())),
+            );
+        }
+        let mut later: Vec<(Arc<Collection>, Record)> = vec![];
+        loop {
+            let before = (accounts.len(), records.len());
+            let mut left = vec![];
+            for (collection, record) in records {
+                if !self.create(&operator, &collection, &record).await {
+                    left.push((collection, record));
                 }
             }
-            if pass {
-                self.accounts(world, &operator).await;
+            records = left;
+            let mut left = vec![];
+            for account in accounts {
+                if !self.create_account(&operator, account, false).await {
+                    left.push(account);
+                }
+            }
+            accounts = left;
+            if records.is_empty() && accounts.is_empty() {
+                break;
+            }
+            if before != (accounts.len(), records.len()) {
+                continue;
+            }
+            if let Some((collection, record)) = records.pop() {
+                let mut bare = record.clone();
+                bare.retain(|name, _| {
+                    let field = collection.field(collection.find_field(name).expect("a field"));
+                    field.relation.is_none() || !field.nullable
+                });
+                if self.create(&operator, &collection, &bare).await {
+                    later.push((collection, record));
+                }
+            } else if let Some(account) = accounts.pop() {
+                self.create_account(&operator, account, true).await;
+            }
+        }
+        for (collection, record) in later {
+            let key = key_text(&record[&*collection.key_field().name]);
+            // One by one: one that leads nowhere must not keep the others out.
+            for field in collection
+                .fields
+                .iter()
+                .filter(|field| field.relation.is_some())
+            {
+                if let Some(value) = record.get(&*field.name) {
+                    let sent = vec![(field.name.to_string(), value.to_json(field.ty))];
+                    let update = self.gate.update(&operator, &collection.name, &key, sent);
+                    let _ = self.store.update(update.expect("the operator may")).await;
+                }
             }
         }
     }
 
-    async fn accounts(&self, world: &World, operator: &Caller) {
-        let snapshot = self.gate.snapshot();
-        let users = snapshot
-            .catalog()
-            .find_text("users")
-            .expect("there are users");
-        let mut ordered: Vec<&Record> = world.users.values().collect();
-        ordered.sort_by_key(|user| user.get("number").and_then(Value::as_integer));
-        for user in ordered {
-            let text = |name: &str| user.get(name).and_then(Value::as_text).map(str::to_owned);
-            let own = users.fields.iter().skip(9).filter_map(|field| {
-                let value = user.get(&*field.name).filter(|value| !value.is_null())?;
-                let leads = field.relation.is_none_or(|to| {
-                    let target = snapshot.catalog().get(to.target).name.to_string();
-                    world
-                        .records
-                        .get(&target)
-                        .is_some_and(|records| records.contains_key(&key_text(value)))
+    async fn create(&self, operator: &Caller, collection: &Collection, record: &Record) -> bool {
+        let mut record = record.clone();
+        for field in collection
+            .fields
+            .iter()
+            .filter(|field| !field.nullable && field.relation.is_none())
+        {
+            record
+                .entry(field.name.to_string())
+                .or_insert_with(|| match field.ty {
+                    FieldType::Text | FieldType::Json | FieldType::Uuid => Value::from(""),
+                    FieldType::Boolean => Value::Boolean(false),
+                    FieldType::Float => Value::Float(0.0),
+                    _ => Value::Integer(0),
                 });
-                leads.then(|| (field.name.to_string(), value.clone()))
-            });
-            let create = CreateUser {
-                id: text("id").expect("an account has an id"),
-                key: text("key")
-                    .or_else(|| text("id"))
-                    .expect("an account has a key"),
-                username: text("username"),
-                email: text("email"),
-                password_hash: None,
-                attributes: own.collect(),
-                bindings: vec![],
-            };
-            let create = self
-                .gate
-                .create_user(operator, create)
-                .expect("the operator may");
-            self.store
-                .create_user(create)
-                .await
-                .expect("the worlds can be stored");
         }
+        let create = self
+            .gate
+            .create(operator, &collection.name, json(collection, &record));
+        let outcome = self.store.create(create.expect("the operator may")).await;
+        matches!(outcome, Ok(WriteOutcome::Stored(_)))
+    }
+
+    async fn create_account(&self, operator: &Caller, user: &Record, bare: bool) -> bool {
+        let users = self.collection("users");
+        let text = |name: &str| user.get(name).and_then(Value::as_text).map(str::to_owned);
+        let own = users.fields.iter().skip(9).filter_map(|field| {
+            let value = user.get(&*field.name).filter(|value| !value.is_null())?;
+            (!bare || field.relation.is_none()).then(|| (field.name.to_string(), value.clone()))
+        });
+        let create = CreateUser {
+            id: text("id").expect("an account has an id"),
+            key: text("key")
+                .or_else(|| text("id"))
+                .expect("an account has a key"),
+            username: text("username"),
+            email: text("email"),
+            password_hash: None,
+            attributes: own.collect(),
+            bindings: vec![],
+        };
+        let create = self
+            .gate
+            .create_user(operator, create)
+            .expect("the operator may");
+        self.store.create_user(create).await.is_ok()
     }
 
     async fn read_back(&mut self, now: i64) {

@@ -11,7 +11,7 @@ use portreeve_policy::{
 use rusqlite::Row;
 
 use super::values::{Binding, bind, value};
-use super::writer::{Part, StatementKey, Writing};
+use super::writer::{Part, StatementKey, Undo, Writing};
 use super::{constraint, failure};
 use crate::sql::dialect::Dialect;
 use crate::sql::fragment::Fragment;
@@ -172,64 +172,103 @@ struct Job<'a> {
     key: Option<&'a Value>,
 }
 
+fn is_constraint(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Unique { .. }
+            | StoreError::ForeignKey
+            | StoreError::NotNull { .. }
+            | StoreError::Check
+    )
+}
+
 impl Job<'_> {
     fn attempts(&self, mut session: WriteSession<'_>) -> Result<WriteOutcome, StoreError> {
-        let links: Vec<(&Link, &Value)> = session.links().collect();
-        for (link, value) in &links {
-            // Where every target is in reach, the foreign key tells whether there is one.
-            let reach = match &link.reach {
-                Access::Always => continue,
-                Access::Never => return Ok(WriteOutcome::BadLink { field: link.field }),
-                Access::When(condition) => condition,
-            };
-            if !self.target_exists(link, value, Some(reach))? {
-                return Ok(WriteOutcome::BadLink { field: link.field });
-            }
-        }
-        let result = if self.template.probes_new().is_empty() {
-            self.unconditional(&mut session)
-        } else {
-            self.writing.undoable(|undo| {
-                while let Some(assignments) = session.next_attempt() {
-                    let (record, truths) = self.write(assignments)?;
-                    match session.judge(&truths) {
-                        Judgement::Accepted => return Ok(self.stored(&session, record, &truths)),
-                        Judgement::TryNext => undo.now()?,
-                        Judgement::Denied => {
+        // What no attempt's judgement is about: a link out of reach, a value the database does not take. Such an
+        // attempt carries nothing, and the next one is tried.
+        let mut invalid: Option<Result<WriteOutcome, StoreError>> = None;
+        let judged = !self.template.probes_new().is_empty();
+        let write_all = |undo: Option<&Undo<'_>>| -> Result<WriteOutcome, StoreError> {
+            while let Some(assignments) = session.next_attempt() {
+                if let Some(field) = self.bad_link(&session)? {
+                    invalid.get_or_insert(Ok(WriteOutcome::BadLink { field }));
+                    continue;
+                }
+                // Where nothing is asked of the stored record, an attempt is judged before it is written.
+                if !judged {
+                    match session.judge(&[]) {
+                        Judgement::Accepted => {}
+                        Judgement::TryNext => continue,
+                        Judgement::Denied => return Ok(WriteOutcome::Forbidden),
+                    }
+                }
+                let (record, truths) = match self.write(assignments) {
+                    Ok(written) => written,
+                    Err(error) if is_constraint(&error) => {
+                        if let Some(undo) = undo {
                             undo.now()?;
+                        }
+                        let outcome = self.explained(error, &session);
+                        invalid.get_or_insert(outcome);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                let judgement = if judged {
+                    session.judge(&truths)
+                } else {
+                    Judgement::Accepted
+                };
+                match (judgement, undo) {
+                    (Judgement::Accepted, _) => return Ok(self.stored(&session, record, &truths)),
+                    (judgement, Some(undo)) => {
+                        undo.now()?;
+                        if judgement == Judgement::Denied {
                             return Ok(WriteOutcome::Forbidden);
                         }
                     }
+                    (_, None) => return Err(gone()),
                 }
-                Ok(WriteOutcome::Forbidden)
-            })
-        };
-        match result {
-            Err(StoreError::ForeignKey) => {
-                for (link, value) in &links {
-                    if !self.target_exists(link, value, None)? {
-                        return Ok(WriteOutcome::BadLink { field: link.field });
-                    }
-                }
-                Err(StoreError::ForeignKey)
             }
-            result => result,
+            invalid.unwrap_or(Ok(WriteOutcome::Forbidden))
+        };
+        if judged {
+            self.writing.undoable(|undo| write_all(Some(undo)))
+        } else {
+            write_all(None)
         }
     }
 
-    // Nothing is asked of the stored record, so an attempt can be judged before it is written.
-    fn unconditional(&self, session: &mut WriteSession<'_>) -> Result<WriteOutcome, StoreError> {
-        while let Some(assignments) = session.next_attempt() {
-            match session.judge(&[]) {
-                Judgement::Accepted => {
-                    let (record, _) = self.write(assignments)?;
-                    return Ok(self.stored(session, record, &[]));
-                }
-                Judgement::TryNext => {}
-                Judgement::Denied => break,
+    // The first relation the present attempt writes as sent whose target is out of reach.
+    fn bad_link(&self, session: &WriteSession<'_>) -> Result<Option<FieldId>, StoreError> {
+        for (link, value) in session.links() {
+            // Where every target is in reach, the foreign key tells whether there is one.
+            let reached = match &link.reach {
+                Access::Always => true,
+                Access::Never => false,
+                Access::When(condition) => self.target_exists(link, value, Some(condition))?,
+            };
+            if !reached {
+                return Ok(Some(link.field));
             }
         }
-        Ok(WriteOutcome::Forbidden)
+        Ok(None)
+    }
+
+    // A foreign key that failed, told by the relation that was sent.
+    fn explained(
+        &self,
+        error: StoreError,
+        session: &WriteSession<'_>,
+    ) -> Result<WriteOutcome, StoreError> {
+        if matches!(error, StoreError::ForeignKey) {
+            for (link, value) in session.links() {
+                if !self.target_exists(link, value, None)? {
+                    return Ok(WriteOutcome::BadLink { field: link.field });
+                }
+            }
+        }
+        Err(error)
     }
 
     // Writes an attempt, and gives what is stored and the truth of the probes.

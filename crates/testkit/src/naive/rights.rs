@@ -146,7 +146,13 @@ impl Referee<'_> {
         Decision {
             owner: self.layer(self.ways(), action, collection),
             narrowing: named.map(|roles| {
-                let ways = roles.iter().map(|role| plain_way(role)).collect();
+                // "`everyone` applies to keys, `fallback` never does."
+                let everyone = std::iter::once(plain_way("everyone"));
+                let ways = roles
+                    .iter()
+                    .map(|role| plain_way(role))
+                    .chain(everyone)
+                    .collect();
                 self.layer(ways, action, collection)
             }),
         }

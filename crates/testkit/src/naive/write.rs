@@ -294,7 +294,10 @@ impl Referee<'_> {
                 return true;
             };
             let target = self.world.collection(&to.collection.to_string());
-            let within = |linked| self.reaches("data.read.one", &target, linked);
+            let within = |linked| {
+                self.reaches("data.read.one", &target, linked)
+                    || self.reaches("data.read.many", &target, linked)
+            };
             value.is_null()
                 || self.is_exempt(write, field)
                 || self.world.referred(to, value).is_some_and(within)
