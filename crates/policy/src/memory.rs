@@ -370,7 +370,7 @@ impl MemoryWorld {
                     !itself && self.find(to.target, to.by, value).is_empty()
                 })
             };
-            !(declared.unique && taken()) && !dangling()
+            !(declared.unique && taken() || dangling())
         })
     }
 

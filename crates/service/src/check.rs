@@ -5,9 +5,9 @@ use std::sync::Arc;
 use portreeve_gate::{Caller, Refused};
 use portreeve_model::{Collection, CollectionId, CollectionName, FieldDefault, FieldId, Value};
 use portreeve_policy::{
-    Access, ActionId, Asker, CREATE_ONE, DELETE_ONE, Facts, Question, READ_COUNT, READ_MANY,
-    READ_ONE, Record, RequestFacts, SHARE, SUBSCRIBE, Subject, UPDATE_ONE, eval, explain,
-    suggestion,
+    Access, ActionId, Actions, Asker, CREATE_ONE, DELETE_ONE, Facts, Question, READ_COUNT,
+    READ_MANY, READ_ONE, Record, RequestFacts, SHARE, SUBSCRIBE, Subject, UPDATE_ONE, eval,
+    explain, suggestion,
 };
 use portreeve_store::StoreFacts;
 use serde::{Deserialize, Serialize};
@@ -269,8 +269,11 @@ impl Portreeve {
             name => actions.find(name),
         };
         plain.ok_or_else(|| {
+            // The application's own actions are part of its policy: only those who may see that are told of them.
+            let sees_policy = self.may(caller, "policy.explain").is_ok();
             let known: Vec<&str> = all_actions(actions)
                 .map(|action| actions.name(action))
+                .filter(|name| sees_policy || Actions::is_reserved(name))
                 .collect();
             let hint = suggestion(name, known);
             ServiceError::UnknownAction {

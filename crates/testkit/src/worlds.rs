@@ -45,7 +45,7 @@ impl Dice {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn throw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -55,7 +55,7 @@ impl Dice {
 
     /// From 0 to below `count`, which is not 0.
     pub fn below(&mut self, count: usize) -> usize {
-        let place = self.next() % u64::try_from(count).expect("a small number");
+        let place = self.throw() % u64::try_from(count).expect("a small number");
         usize::try_from(place).expect("a small number")
     }
 

@@ -159,6 +159,23 @@ pub(super) fn prepare<'t>(text: &'t str, report: &mut Report) -> Option<Cow<'t, 
         );
         return None;
     }
+    // In YAML a tab is no indentation, and the parser would read `\troles:` as a section without content: everything
+    // would be missing, and applying it would take it away. JSON may be indented as it likes.
+    let is_json = text
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with(['{', '[']);
+    let tab = text
+        .lines()
+        .position(|line| line.starts_with('\t') && !line.trim().is_empty());
+    if let Some(line) = tab.filter(|_| !is_json) {
+        let mark = Mark {
+            line: u32::try_from(line + 1).unwrap_or(u32::MAX),
+            column: 1,
+        };
+        report.problem(mark, "syntax", "a tab cannot indent; use spaces".into());
+        return None;
+    }
     Some(join_surrogates(text))
 }
 

@@ -69,7 +69,6 @@ pub(crate) fn credential_facts(
     let names: Vec<Arc<str>> = row
         .as_ref()
         .column_names()
-        .into_iter()
         .map(Arc::from)
         .collect();
     let mut attributes = HashMap::with_capacity(names.len());

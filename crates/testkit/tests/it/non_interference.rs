@@ -113,7 +113,7 @@ fn ask(stored: &StoredWorld, subject: &Subject, seed: u64) -> Asked {
         )
         .collect();
     let mut asked = list(&name);
-    let (_, other) = worlds::request(&stored.world, dice.next());
+    let (_, other) = worlds::request(&stored.world, dice.throw());
     if let Request::List {
         collection,
         filter: Some(filter),
