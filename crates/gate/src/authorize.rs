@@ -1,8 +1,7 @@
 //! Admits callers and authorizes operations.
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use portreeve_model::{
@@ -13,6 +12,7 @@ use portreeve_policy::{
     READ_ONE, RequestFacts, Rights, Snapshot, UPDATE_ONE, WriteKind, WriteRefusal, WriteTemplate,
 };
 
+use crate::cache::Cache;
 use crate::planner::{Planned, Planner, unknown_field};
 use crate::{
     ApplyPolicy, Authorized, Caller, Create, CreateUser, CredentialFacts, Delete, Explain,
@@ -53,44 +53,6 @@ struct WriteKey {
 struct CachedWrite {
     template: Arc<WriteTemplate>,
     depends: Vec<(CollectionId, ActionId, u64)>,
-}
-
-// Bounded; emptied when full, since everything in it is cheap to make again and a full one means shapes do not repeat.
-struct Cache<K, V> {
-    entries: Mutex<HashMap<K, Arc<V>>>,
-    limit: usize,
-}
-
-impl<K: Eq + Hash, V> Cache<K, V> {
-    fn new(limit: usize) -> Self {
-        Self {
-            entries: Mutex::default(),
-            limit,
-        }
-    }
-
-    fn get(&self, key: &K) -> Option<Arc<V>> {
-        self.entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
-    }
-
-    fn put(&self, key: K, value: Arc<V>) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= self.limit {
-            entries.clear();
-        }
-        entries.insert(key, value);
-    }
-
-    fn clear(&self) {
-        self.entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
 }
 
 /// A list as asked for: the query's shape, and the values and numbers that go into it.

@@ -29,6 +29,7 @@
 //! ```
 
 mod authorize;
+mod cache;
 mod caller;
 mod literals;
 mod operation;

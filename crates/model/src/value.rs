@@ -187,7 +187,10 @@ fn shown(value: &serde_json::Value) -> String {
 
 fn misfit<T>(ty: FieldType, value: &serde_json::Value, hint: &str) -> Result<T, ValueError> {
     let article = if ty == FieldType::Integer { "an" } else { "a" };
-    Err(ValueError(format!("{} is not {article} {ty}{hint}", shown(value))))
+    Err(ValueError(format!(
+        "{} is not {article} {ty}{hint}",
+        shown(value)
+    )))
 }
 
 impl Value {

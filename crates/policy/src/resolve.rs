@@ -1,13 +1,15 @@
 //! Resolves rules against a catalog: names become ids, literals get types, and every mistake an error. The one
 //! compiler for rules, checks and callers' filters; a caller's filter brings [`Guards`] that say what he may read.
 
+mod paths;
+mod slots;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use portreeve_model::{
-    Catalog, Collection, CollectionId, CompareOp, Condition, FieldId, FieldType, Hop, List,
-    Literal, Operand, Path, PathTerm, Pattern, Relation, Rule, Slot, Start, Term, TextOp, Value,
-    Variable, Via,
+    Catalog, Collection, CollectionId, CompareOp, Condition, FieldId, FieldType, List, Literal,
+    Operand, Path, Pattern, Rule, Slot, Start, Term, TextOp, Value, Variable,
 };
 
 use crate::{RuleDefinition, suggestion};
@@ -499,55 +501,6 @@ impl<'a> Resolver<'a> {
             })
     }
 
-    fn own_type(&self, operand: &Operand) -> Resolved<Option<FieldType>> {
-        Ok(match operand {
-            Operand::Literal(Literal::Boolean(_)) => Some(FieldType::Boolean),
-            Operand::Literal(Literal::Number(text)) => match text.split_once('.') {
-                Some((_, fraction)) => Some(FieldType::Decimal(
-                    u8::try_from(fraction.len()).unwrap_or(18).min(18),
-                )),
-                None => Some(FieldType::Integer),
-            },
-            Operand::Literal(Literal::Text(_)) => Some(FieldType::Text),
-            Operand::Variable(variable) => self.variable_type(variable)?,
-            _ => None,
-        })
-    }
-
-    fn variable_type(&self, variable: &Variable) -> Resolved<Option<FieldType>> {
-        Ok(match variable {
-            Variable::User(path) => match path.as_slice() {
-                [] => Some(FieldType::Text),
-                [name] => Some(self.user_column(name)?.1),
-                _ => {
-                    return fail(
-                        "a path from $user reads the database, which 'when', presets and lists of values do not; use the account's own columns",
-                    );
-                }
-            },
-            Variable::Now { .. } => Some(FieldType::Timestamp),
-            Variable::Request(name) => {
-                check_request(name)?;
-                Some(FieldType::Text)
-            }
-            Variable::Claims(_) => None,
-        })
-    }
-
-    fn user_column(&self, name: &str) -> Resolved<(Arc<str>, FieldType)> {
-        if name == "roles" {
-            return fail("'$user.roles' is a list; use it as: 'editor' in $user.roles");
-        }
-        let users = self.users()?;
-        match users.find_field(name) {
-            Some(id) => Ok((Arc::clone(&users.field(id).name), users.field(id).ty)),
-            None => fail(format!(
-                "accounts have no column '{name}'{}",
-                suggestion(name, users.fields.iter().map(|field| &*field.name))
-            )),
-        }
-    }
-
     // `$user.team.name`: begins at the account's own row and reads the database from there.
     fn user_path(&mut self, path: &[String]) -> Resolved<Term> {
         if matches!(self.purpose, Purpose::When | Purpose::Caller) {
@@ -562,95 +515,6 @@ impl<'a> Resolver<'a> {
         };
         term.start = Start::User(Arc::clone(&users.field(first).name));
         Ok(Term::Path(term))
-    }
-
-    fn users(&self) -> Resolved<Arc<Collection>> {
-        match self.catalog.find_text("users") {
-            Some(users) => Ok(Arc::clone(users)),
-            None => fail("there is no collection 'users'"),
-        }
-    }
-
-    fn list_variable(&self, variable: &Variable) -> Resolved<Slot> {
-        if self.purpose == Purpose::Caller {
-            return fail("variables work in rules only; send the values");
-        }
-        match variable {
-            Variable::User(path) if path.as_slice() == ["roles"] => Ok(Slot::UserRoles),
-            Variable::Claims(path) => Ok(Slot::Claims(path.clone())),
-            other => fail(format!(
-                "{} is not a list; use $user.roles or a list claim, or compare with =",
-                crate::print_operand(&Operand::Variable(other.clone()))
-            )),
-        }
-    }
-
-    // A literal or variable as a slot of type `ty`; None for anything that reads a record.
-    fn slot(
-        &mut self,
-        operand: &Operand,
-        ty: FieldType,
-        by_number: bool,
-    ) -> Resolved<Option<Slot>> {
-        let slot = match operand {
-            Operand::Literal(Literal::Null) => {
-                return fail("a comparison with null is never true; write 'is null'");
-            }
-            Operand::Literal(Literal::Caller(index)) => {
-                if self.caller_types.len() <= *index {
-                    self.caller_types.resize(*index + 1, None);
-                }
-                self.caller_types[*index] = Some(ty);
-                Slot::Caller(*index)
-            }
-            Operand::Literal(literal) => Slot::Literal(literal_value(literal, ty)?),
-            Operand::Variable(variable) => {
-                if self.purpose == Purpose::Caller {
-                    return fail("variables work in rules only; send the value");
-                }
-                let own = self.variable_type(variable)?;
-                match variable {
-                    Variable::User(path) if path.is_empty() => {
-                        let (name, column) =
-                            self.user_column(if by_number { "number" } else { "id" })?;
-                        if column != ty && !(ty == FieldType::Uuid && column == FieldType::Text) {
-                            return fail(format!(
-                                "$user is {column} and cannot be compared with {ty}"
-                            ));
-                        }
-                        Slot::User(name)
-                    }
-                    Variable::User(path) => {
-                        let (name, column) = self.user_column(&path[0])?;
-                        if column != ty {
-                            return fail(format!(
-                                "$user.{name} is {column} and cannot be compared with {ty}"
-                            ));
-                        }
-                        Slot::User(name)
-                    }
-                    Variable::Now { offset } => {
-                        if ty != FieldType::Timestamp {
-                            return fail(format!(
-                                "$now is timestamp and cannot be compared with {ty}"
-                            ));
-                        }
-                        Slot::Now(*offset)
-                    }
-                    Variable::Request(name) => {
-                        if own != Some(ty) {
-                            return fail(format!(
-                                "$request.{name} is text and cannot be compared with {ty}"
-                            ));
-                        }
-                        Slot::Request(Arc::from(name.as_str()))
-                    }
-                    Variable::Claims(path) => Slot::Claims(path.clone()),
-                }
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(slot))
     }
 
     fn need_collection<'c>(
@@ -757,191 +621,6 @@ impl<'a> Resolver<'a> {
             ));
         }
         Ok(())
-    }
-
-    fn path(&mut self, collection: &Collection, path: &Path) -> Resolved<PathTerm> {
-        let Some((first, rest)) = path.0.split_first() else {
-            return fail("a field name is missing");
-        };
-        let first_id = self.field(collection, first)?;
-        let mut term = PathTerm {
-            start: Start::Field(first_id),
-            guard: self.field_guard(collection, first_id),
-            hops: vec![],
-            ty: collection.field(first_id).ty,
-        };
-        let mut here = Arc::new(collection.clone());
-        let mut field = first_id;
-        for name in rest {
-            let Some(relation) = here.field(field).relation else {
-                return fail(format!(
-                    "'{}' of '{}' is {} and leads nowhere; only a relation can be followed by '.{name}'",
-                    here.field(field).name,
-                    here.name,
-                    here.field(field).ty
-                ));
-            };
-            let target = Arc::clone(self.catalog.get(relation.target));
-            let reach = self.reach_guard(&target, name)?;
-            let next = self.field(&target, name)?;
-            let guard = and_guards(reach, self.field_guard(&target, next));
-            let guard = and_guards(guard, self.by_guard(&target, relation.by)?);
-            term.hops.push(Hop {
-                target: target.id,
-                by: relation.by,
-                field: next,
-                guard,
-            });
-            term.ty = target.field(next).ty;
-            here = target;
-            field = next;
-        }
-        Ok(term)
-    }
-
-    fn field_guard(&self, collection: &Collection, field: FieldId) -> Option<Arc<Condition>> {
-        match self.guards?.field(collection.id, field) {
-            Access::When(condition) => Some(condition),
-            Access::Always | Access::Never => None,
-        }
-    }
-
-    // Where the field that a step is matched on may be read; the key always may.
-    fn by_guard(&mut self, target: &Collection, by: FieldId) -> Resolved<Option<Arc<Condition>>> {
-        self.field(target, &target.field(by).name)?;
-        Ok(self.field_guard(target, by))
-    }
-
-    // A target wholly out of reach is answered like a field that is not there.
-    fn reach_guard(&self, target: &Collection, name: &str) -> Resolved<Option<Arc<Condition>>> {
-        let Some(guards) = self.guards else {
-            return Ok(None);
-        };
-        match guards.reach(target.id) {
-            Access::Always => Ok(None),
-            Access::When(condition) => Ok(Some(condition)),
-            Access::Never => fail(format!("'{}' has no field '{name}'", target.name)),
-        }
-    }
-
-    /// Resolves a to-many relation, possibly after to-one steps.
-    pub fn relation(&mut self, collection: &Collection, path: &Path) -> Resolved<Relation> {
-        let Some((name, steps)) = path.0.split_last() else {
-            return fail("a relation's name is missing");
-        };
-        let mut here = Arc::new(collection.clone());
-        let mut prefix: Option<PathTerm> = None;
-        for (place, step) in steps.iter().enumerate() {
-            let walked = self.path(collection, &Path(steps[..=place].to_vec()))?;
-            let id = self.field(&here, step)?;
-            let Some(relation) = here.field(id).relation else {
-                return fail(format!("'{step}' of '{}' is no relation", here.name));
-            };
-            here = Arc::clone(self.catalog.get(relation.target));
-            prefix = Some(walked);
-        }
-        let Some((_, relation)) = here.find_relation(name) else {
-            let names: Vec<&str> = here
-                .relations
-                .iter()
-                .map(|relation| &*relation.name)
-                .collect();
-            return fail(format!(
-                "'{}' has no to-many relation '{name}'{}",
-                here.name,
-                suggestion(name, names.iter().copied())
-            ));
-        };
-        let target = Arc::clone(self.catalog.get(relation.target));
-        let hidden = || ResolveError(format!("'{}' has no to-many relation '{name}'", here.name));
-        let guard = self.reach_guard(&target, name).map_err(|_| hidden())?;
-        let (own_field, via, far_by, junction_guard, guard) = match relation.via {
-            Via::Field(fk) => {
-                // Following the relation reads the target's field that points here.
-                self.field(&target, &target.field(fk).name)
-                    .map_err(|_| hidden())?;
-                let points = target.field(fk).relation.map_or(here.key, |to| to.by);
-                let guard = and_guards(guard, self.field_guard(&target, fk));
-                (points, relation.via, target.key, None, guard)
-            }
-            Via::Through {
-                junction,
-                near,
-                far,
-            } => {
-                let junction = Arc::clone(self.catalog.get(junction));
-                let reach = self.reach_guard(&junction, name).map_err(|_| hidden())?;
-                self.field(&junction, &junction.field(near).name)
-                    .map_err(|_| hidden())?;
-                self.field(&junction, &junction.field(far).name)
-                    .map_err(|_| hidden())?;
-                let masks = and_guards(
-                    self.field_guard(&junction, near),
-                    self.field_guard(&junction, far),
-                );
-                let points = junction.field(near).relation.map_or(here.key, |to| to.by);
-                let far_by = junction.field(far).relation.map_or(target.key, |to| to.by);
-                let guard =
-                    and_guards(guard, self.by_guard(&target, far_by).map_err(|_| hidden())?);
-                (
-                    points,
-                    relation.via,
-                    far_by,
-                    and_guards(reach, masks),
-                    guard,
-                )
-            }
-        };
-        // What the related records point at is read too: a number nobody may read must not be found out by counting.
-        self.field(&here, &here.field(own_field).name)
-            .map_err(|_| hidden())?;
-        let own_guard = self.field_guard(&here, own_field);
-        let from = match prefix {
-            None => PathTerm {
-                start: Start::Field(own_field),
-                guard: own_guard,
-                hops: vec![],
-                ty: here.field(own_field).ty,
-            },
-            Some(mut walked) => {
-                // The prefix ends at the record's pointer; one more hop reads the key it is known by over there.
-                let last = here.field(own_field);
-                let by = self.prefix_by(collection, steps)?;
-                let reach = self.reach_guard(&here, name).map_err(|_| hidden())?;
-                let guard = and_guards(and_guards(reach, own_guard), self.by_guard(&here, by)?);
-                walked.hops.push(Hop {
-                    target: here.id,
-                    by,
-                    field: own_field,
-                    guard,
-                });
-                walked.ty = last.ty;
-                walked
-            }
-        };
-        Ok(Relation {
-            from,
-            target: target.id,
-            via,
-            far_by,
-            guard,
-            junction_guard,
-        })
-    }
-
-    // Which field of the last step's target the last step's value equals.
-    fn prefix_by(&self, collection: &Collection, steps: &[String]) -> Resolved<FieldId> {
-        let mut here = Arc::new(collection.clone());
-        let mut by = here.key;
-        for step in steps {
-            let relation = here.find_field(step).and_then(|id| here.field(id).relation);
-            let Some(relation) = relation else {
-                return fail(format!("'{step}' is no relation"));
-            };
-            by = relation.by;
-            here = Arc::clone(self.catalog.get(relation.target));
-        }
-        Ok(by)
     }
 }
 
