@@ -141,6 +141,23 @@ pub fn run(effort: Effort, synchronous: &str, report: &mut Report) -> Result<()>
     Ok(())
 }
 
+/// Load on a server that somebody else has started, on this machine.
+pub fn load_only(address: &str, path: &str, token: &str) -> Result<()> {
+    let address: SocketAddr = address.parse().context("such as 127.0.0.1:7600")?;
+    ensure!(address.ip().is_loopback(), "load is for this machine only");
+    let load = Load {
+        address,
+        // Nobody looks at its processor time.
+        pid: std::process::id(),
+        requests: Arc::from([get(path, token)]),
+        status: 200,
+        connections: CONNECTIONS,
+    };
+    let measured = load::run(&load, Duration::from_secs(5))?;
+    println!("{measured:?}");
+    Ok(())
+}
+
 fn round(
     floor: &Floor,
     ours: Option<&Server>,

@@ -26,6 +26,8 @@ const USAGE: &str = "portreeve-benches [all | decision [small|large] | http] [--
   all       everything (the default)
   decision  decisions in memory, with 2,000 and with 1,000,000 permissions
   http      requests, against a server written by hand; the product's release binary is measured where it is built
+  load ADDRESS PATH TOKEN
+            nothing but load, for five seconds: to look at a server with a profiler
   --normal  SQLite's synchronous=NORMAL on both sides; the default, as the product's, is FULL
   --quick   fewer rounds: to see that it works, not to compare
 ";
@@ -56,6 +58,7 @@ fn run(args: &[String]) -> Result<()> {
         ["decision", "small"] => (vec![world::SMALL], false),
         ["decision", "large"] => (vec![world::LARGE], false),
         ["http"] => (vec![], true),
+        ["load", address, path, token] => return http::load_only(address, path, token),
         [memory::CHILD, users] => return memory::child(users),
         [http::floor::CHILD, path, synchronous] => return http::floor::child(path, synchronous),
         ["--help" | "-h" | "help"] => {
