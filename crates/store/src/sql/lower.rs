@@ -26,8 +26,7 @@ pub(crate) struct Lowering<'c> {
 #[derive(Clone)]
 pub(crate) struct Scope<'c> {
     pub collection: &'c Collection,
-    /// What columns are prefixed with: `t0.`, or nothing in RETURNING, which knows no alias.
-    prefix: String,
+    alias: usize,
 }
 
 /// How a condition stands to the rows of its scope.
@@ -47,19 +46,19 @@ impl<'c> Scope<'c> {
     /// A column of the table.
     pub fn column(&self, lowering: &Lowering<'_>, field: FieldId) -> String {
         format!(
-            "{}{}",
-            self.prefix,
+            "t{}.{}",
+            self.alias,
             lowering.dialect.name(&self.collection.field(field).name)
         )
     }
 
     /// The table with its alias, for FROM.
     pub fn table(&self, lowering: &Lowering<'_>) -> String {
-        let table = lowering.dialect.name(&self.collection.table);
-        match self.prefix.strip_suffix('.') {
-            Some(alias) => format!("{table} {alias}"),
-            None => table,
-        }
+        format!(
+            "{} t{}",
+            lowering.dialect.name(&self.collection.table),
+            self.alias
+        )
     }
 }
 
@@ -81,17 +80,9 @@ impl<'c> Lowering<'c> {
 
     /// A further table of the statement.
     pub fn scope(&mut self, collection: &'c Collection) -> Scope<'c> {
-        let prefix = format!("t{}.", self.aliases);
+        let alias = self.aliases;
         self.aliases += 1;
-        Scope { collection, prefix }
-    }
-
-    /// The table a statement writes to, whose columns stand alone.
-    pub fn bare_scope(collection: &'c Collection) -> Scope<'c> {
-        Scope {
-            collection,
-            prefix: String::new(),
-        }
+        Scope { collection, alias }
     }
 
     /// The parameter of a slot; the same slot is bound once, however often it is used.
@@ -650,33 +641,6 @@ fn is_value(term: &Term) -> bool {
         Term::Slot(..) => true,
         Term::Path(path) => path.hops.is_empty() && !matches!(path.start, Start::Field(_)),
         Term::Count(_) | Term::Part(..) => false,
-    }
-}
-
-/// Whether every record that a condition is asked of can answer it alone: it leads to no other table.
-pub(crate) fn is_local(condition: &Condition) -> bool {
-    let local = |term: &Term| term_is_local(term);
-    match condition {
-        Condition::Constant(_) | Condition::Sent(_) => true,
-        Condition::All(parts) | Condition::Any(parts) => parts.iter().all(is_local),
-        Condition::Not(inner) => is_local(inner),
-        Condition::Compare { left, right, .. } => local(left) && local(right),
-        Condition::In { term, items } => local(term) && items.iter().all(local),
-        // The list is read by a subquery.
-        Condition::InVariable { .. } | Condition::Quantified { .. } => false,
-        Condition::IsNull(term) | Condition::Matches { term, .. } => local(term),
-        Condition::Text { term, needle, .. } => local(term) && local(needle),
-    }
-}
-
-fn term_is_local(term: &Term) -> bool {
-    match term {
-        Term::Slot(..) => true,
-        Term::Path(path) => {
-            path.hops.is_empty() && path.guard.as_ref().is_none_or(|guard| is_local(guard))
-        }
-        Term::Count(_) => false,
-        Term::Part(_, inner) => term_is_local(inner),
     }
 }
 

@@ -4,97 +4,89 @@ use portreeve_model::{Catalog, Collection, Condition, FieldId};
 
 use super::dialect::Dialect;
 use super::fragment::{BoundSlot, Fragment, Holds};
-use super::lower::{Lowering, Role, Scope, is_local};
+use super::lower::{Lowering, Role, Scope};
 
-/// Whether all these conditions can be answered by the written row alone, so that RETURNING can answer them.
-pub(crate) fn all_local(probes: &[Condition]) -> bool {
-    probes.iter().all(is_local)
-}
-
-// All columns in the collection's order, then each probe.
-fn answers<'c>(lowering: &mut Lowering<'c>, scope: &Scope<'c>, probes: &[Condition]) -> String {
-    let mut list: Vec<String> = scope
-        .collection
-        .field_ids()
-        .map(|field| scope.column(lowering, field))
-        .collect();
-    for probe in probes {
-        list.push(
+// The truth of each probe, as a column.
+fn truths<'c>(lowering: &mut Lowering<'c>, scope: &Scope<'c>, probes: &[Condition]) -> Vec<String> {
+    probes
+        .iter()
+        .map(|probe| {
             lowering
                 .is_true(probe, scope, Role::Filters)
                 .text()
-                .to_owned(),
-        );
-    }
-    list.join(", ")
+                .to_owned()
+        })
+        .collect()
 }
 
-/// `INSERT INTO t (…) VALUES (…) RETURNING …`: all columns, and the probes where `probes` has any.
-pub(crate) fn insert(
-    dialect: Dialect,
-    catalog: &Catalog,
-    collection: &Collection,
-    fields: &[FieldId],
-    probes: &[Condition],
-    sent: &[FieldId],
-) -> Fragment {
-    let mut lowering = Lowering::new(dialect, catalog, sent);
-    let scope = Lowering::bare_scope(collection);
-    let table = scope.table(&lowering);
+/// `INSERT INTO t (…) VALUES (…)`. Without RETURNING, which costs more than asking for the record afterwards.
+pub(crate) fn insert(dialect: Dialect, collection: &Collection, fields: &[FieldId]) -> Fragment {
+    let table = dialect.name(&collection.table);
     let names: Vec<String> = fields
         .iter()
-        .map(|field| scope.column(&lowering, *field))
+        .map(|field| dialect.name(&collection.field(*field).name))
         .collect();
-    let values: Vec<String> = fields
-        .iter()
-        .map(|field| lowering.parameter(BoundSlot::Assigned(*field)))
+    let values: Vec<String> = (1..=fields.len())
+        .map(|number| dialect.parameter(number))
         .collect();
-    let answers = answers(&mut lowering, &scope, probes);
     let sql = if fields.is_empty() {
-        format!("INSERT INTO {table} DEFAULT VALUES RETURNING {answers}")
+        format!("INSERT INTO {table} DEFAULT VALUES")
     } else {
         format!(
-            "INSERT INTO {table} ({}) VALUES ({}) RETURNING {answers}",
+            "INSERT INTO {table} ({}) VALUES ({})",
             names.join(", "),
             values.join(", ")
         )
     };
     Fragment {
         sql,
-        slots: lowering.into_slots(),
+        slots: fields
+            .iter()
+            .map(|field| BoundSlot::Assigned(*field))
+            .collect(),
     }
 }
 
-/// `UPDATE t SET … WHERE key = ? RETURNING …`, as [`insert`]. With no fields there is nothing to run.
-pub(crate) fn update(
+/// `UPDATE t SET … WHERE key = ?`. There is at least one field.
+pub(crate) fn update(dialect: Dialect, collection: &Collection, fields: &[FieldId]) -> Fragment {
+    let table = dialect.name(&collection.table);
+    let set: Vec<String> = fields
+        .iter()
+        .enumerate()
+        .map(|(place, field)| {
+            format!(
+                "{} = {}",
+                dialect.name(&collection.field(*field).name),
+                dialect.parameter(place + 1)
+            )
+        })
+        .collect();
+    let key = dialect.name(&collection.key_field().name);
+    let sql = format!(
+        "UPDATE {table} SET {} WHERE {key} = {}",
+        set.join(", "),
+        dialect.parameter(fields.len() + 1)
+    );
+    let slots = fields
+        .iter()
+        .map(|field| BoundSlot::Assigned(*field))
+        .chain([BoundSlot::Key])
+        .collect();
+    Fragment { sql, slots }
+}
+
+/// The truth of the probes over the record with a key.
+pub(crate) fn probe(
     dialect: Dialect,
     catalog: &Catalog,
     collection: &Collection,
-    fields: &[FieldId],
     probes: &[Condition],
     sent: &[FieldId],
 ) -> Fragment {
     let mut lowering = Lowering::new(dialect, catalog, sent);
-    let scope = Lowering::bare_scope(collection);
-    let table = scope.table(&lowering);
-    let set: Vec<String> = fields
-        .iter()
-        .map(|field| {
-            let value = lowering.parameter(BoundSlot::Assigned(*field));
-            format!("{} = {value}", scope.column(&lowering, *field))
-        })
-        .collect();
-    let key = lowering.parameter(BoundSlot::Key);
-    let key_column = scope.column(&lowering, collection.key);
-    let answers = answers(&mut lowering, &scope, probes);
-    let sql = format!(
-        "UPDATE {table} SET {} WHERE {key_column} = {key} RETURNING {answers}",
-        set.join(", ")
-    );
-    Fragment {
-        sql,
-        slots: lowering.into_slots(),
-    }
+    let scope = lowering.scope(collection);
+    let truths = truths(&mut lowering, &scope, probes);
+    of_key(lowering, &scope, &truths)
 }
 
 /// All columns and the probes of the record with a key.
@@ -107,12 +99,21 @@ pub(crate) fn look(
 ) -> Fragment {
     let mut lowering = Lowering::new(dialect, catalog, sent);
     let scope = lowering.scope(collection);
-    let answers = answers(&mut lowering, &scope, probes);
+    let mut results: Vec<String> = collection
+        .field_ids()
+        .map(|field| scope.column(&lowering, field))
+        .collect();
+    results.extend(truths(&mut lowering, &scope, probes));
+    of_key(lowering, &scope, &results)
+}
+
+fn of_key<'c>(mut lowering: Lowering<'c>, scope: &Scope<'c>, results: &[String]) -> Fragment {
     let key = lowering.parameter(BoundSlot::Key);
     let sql = format!(
-        "SELECT {answers} FROM {} WHERE {} = {key}",
+        "SELECT {} FROM {} WHERE {} = {key}",
+        results.join(", "),
         scope.table(&lowering),
-        scope.column(&lowering, collection.key)
+        scope.column(&lowering, scope.collection.key)
     );
     Fragment {
         sql,

@@ -150,7 +150,6 @@ pub(crate) fn read_connection(path: &Path) -> rusqlite::Result<Connection> {
 pub(crate) fn settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "cache_size", -16_000)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.execute_batch("PRAGMA mmap_size = 268435456")?;

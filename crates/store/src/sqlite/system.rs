@@ -66,11 +66,7 @@ pub(crate) fn credential_facts(
         return Ok(None);
     };
     // Asked of the row, not of the prepared statement: that one still has the columns of before a change of tables.
-    let names: Vec<Arc<str>> = row
-        .as_ref()
-        .column_names()
-        .map(Arc::from)
-        .collect();
+    let names: Vec<Arc<str>> = row.as_ref().column_names().map(Arc::from).collect();
     let mut attributes = HashMap::with_capacity(names.len());
     let mut status = String::new();
     for (place, name) in names.into_iter().enumerate() {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use portreeve_gate::{Authorized, Create, Delete, Update};
-use portreeve_model::{Collection, FieldDefault, FieldId, FieldType, KeySource, Value, new_uuid};
+use portreeve_model::{Collection, FieldDefault, FieldId, KeySource, Value, new_uuid};
 use portreeve_policy::{
     Access, Context, Judgement, Link, Record, WriteDenial, WriteSession, WriteTemplate,
 };
@@ -53,7 +53,7 @@ pub(crate) fn update(
         part: Part::Before,
         fields: vec![],
     };
-    let before = writing.statement(key, || {
+    let before = writing.statement(&key, || {
         write::look(
             DIALECT,
             catalog,
@@ -66,13 +66,12 @@ pub(crate) fn update(
         key: Some(operation.key()),
         ..Binding::new(context)
     };
-    let Some((old, truths)) = answer(
+    let Some((old, truths)) = look(
         writing,
         &before,
         &binding,
         collection,
         template.probes_old().len(),
-        &[],
     )?
     else {
         return Ok(WriteOutcome::NotFound);
@@ -100,7 +99,7 @@ pub(crate) fn delete(
     writing.check_versions(authorized)?;
     let (operation, context) = (authorized.operation(), authorized.context());
     let (template, catalog) = (operation.template(), authorized.snapshot().catalog());
-    let collection = template.collection();
+    let (collection, probes) = (template.collection(), template.probes());
     let binding = Binding {
         key: Some(operation.key()),
         ..Binding::new(context)
@@ -110,36 +109,19 @@ pub(crate) fn delete(
         part,
         fields: vec![],
     };
-    // Where nothing has to be asked, whether there was such a record is seen from the deletion itself.
-    let verdict = if template.probes().is_empty() {
-        template.judge(&[])
-    } else {
-        let look = || write::look(DIALECT, catalog, collection, template.probes(), &[]);
-        let before = writing.statement(key(Part::Before), look);
-        match answer(
-            writing,
-            &before,
-            &binding,
-            collection,
-            template.probes().len(),
-            &[],
-        )? {
-            None => return Ok(WriteOutcome::NotFound),
-            Some((_, truths)) => template.judge(&truths),
+    // Where nothing has to be asked and it is allowed, the deletion itself tells whether there was such a record.
+    if !probes.is_empty() || template.judge(&[]).is_err() {
+        let before = writing.statement(&key(Part::Before), || {
+            write::look(DIALECT, catalog, collection, probes, &[])
+        });
+        let Some((_, truths)) = look(writing, &before, &binding, collection, probes.len())? else {
+            return Ok(WriteOutcome::NotFound);
+        };
+        if let Err(denial) = template.judge(&truths) {
+            return Ok(denied(denial));
         }
-    };
-    match verdict {
-        Err(WriteDenial::Forbidden) if template.probes().is_empty() => {
-            let look = writing.statement(key(Part::Before), || {
-                write::look(DIALECT, catalog, collection, &[], &[])
-            });
-            let found = answer(writing, &look, &binding, collection, 0, &[])?;
-            return Ok(found.map_or(WriteOutcome::NotFound, |_| WriteOutcome::Forbidden));
-        }
-        Err(denial) => return Ok(denied(denial)),
-        Ok(()) => {}
     }
-    let fragment = writing.statement(key(Part::Write), || write::delete(DIALECT, collection));
+    let fragment = writing.statement(&key(Part::Write), || write::delete(DIALECT, collection));
     let mut statement = writing
         .connection
         .prepare_cached(&fragment.sql)
@@ -204,10 +186,8 @@ impl Job<'_> {
                 }
                 let (record, truths) = match self.write(assignments) {
                     Ok(written) => written,
+                    // A statement that fails leaves nothing behind, so there is nothing to undo.
                     Err(error) if is_constraint(&error) => {
-                        if let Some(undo) = undo {
-                            undo.now()?;
-                        }
                         let outcome = self.explained(error, &session);
                         invalid.get_or_insert(outcome);
                         continue;
@@ -227,7 +207,8 @@ impl Job<'_> {
                             return Ok(WriteOutcome::Forbidden);
                         }
                     }
-                    (_, None) => return Err(gone()),
+                    // Judged before it was written.
+                    (_, None) => return Ok(WriteOutcome::Forbidden),
                 }
             }
             invalid.unwrap_or(Ok(WriteOutcome::Forbidden))
@@ -271,7 +252,7 @@ impl Job<'_> {
         Err(error)
     }
 
-    // Writes an attempt, and gives what is stored and the truth of the probes.
+    // Writes an attempt, and gives the record and the truth of the probes.
     fn write(
         &self,
         mut assignments: Vec<(FieldId, Value)>,
@@ -282,82 +263,82 @@ impl Job<'_> {
         }
         assignments.sort_by_key(|(field, _)| *field);
         let fields: Vec<FieldId> = assignments.iter().map(|(field, _)| *field).collect();
-        let probes = template.probes_new();
-        let local = write::all_local(probes);
-        let asked = if local { probes } else { &[] };
         let binding = Binding {
             key: self.key,
             assigned: &assignments,
-            old: self.old,
             ..Binding::new(self.context)
         };
-        let written = if self.old.is_some() && fields.is_empty() {
-            None
-        } else {
+        // An update of nothing has nothing to run, and is judged all the same.
+        if self.old.is_none() || !fields.is_empty() {
             let key = StatementKey {
                 template: template.id(),
                 part: Part::Write,
                 fields,
             };
-            let names = key.fields.clone();
-            let fragment = self.writing.statement(key, || {
+            let fragment = self.writing.statement(&key, || {
                 let make = if self.old.is_none() {
                     write::insert
                 } else {
                     write::update
                 };
-                make(
-                    DIALECT,
-                    self.catalog,
-                    collection,
-                    &names,
-                    asked,
-                    template.sent(),
-                )
+                make(DIALECT, collection, &key.fields)
             });
-            let written = answer(
-                self.writing,
-                &fragment,
-                &binding,
-                collection,
-                asked.len(),
-                template.sent(),
-            )?;
-            // An update's record was there a moment ago, in this very transaction.
-            Some(written.ok_or_else(gone)?)
-        };
-        match written {
-            Some(written) if local => Ok(written),
-            written => {
-                let key_value = match (&written, self.key) {
-                    (Some((record, _)), _) => record.get(collection.key).clone(),
-                    (None, Some(key)) => key.clone(),
-                    (None, None) => Value::Null,
-                };
-                let key = StatementKey {
-                    template: template.id(),
-                    part: Part::After,
-                    fields: vec![],
-                };
-                let after = self.writing.statement(key, || {
-                    write::look(DIALECT, self.catalog, collection, probes, template.sent())
-                });
-                let binding = Binding {
-                    key: Some(&key_value),
-                    old: self.old,
-                    ..Binding::new(self.context)
-                };
-                answer(
-                    self.writing,
-                    &after,
-                    &binding,
-                    collection,
-                    probes.len(),
-                    &[],
-                )?
-                .ok_or_else(gone)
-            }
+            let mut statement = self
+                .writing
+                .connection
+                .prepare_cached(&fragment.sql)
+                .map_err(failure)?;
+            bind(&mut statement, &fragment.slots, &binding)?;
+            let written = statement.raw_execute();
+            written.map_err(|error| constraint(error, collection, template.sent()))?;
         }
+        // Tables are strict and have no triggers: what was bound is what is stored.
+        let mut record = match self.old {
+            Some(old) => old.clone(),
+            None => Record(vec![Value::Null; collection.fields.len()]),
+        };
+        for (field, value) in assignments {
+            record.0[field.index()] = value;
+        }
+        if self.old.is_none() && record.get(collection.key).is_null() {
+            record.0[collection.key.index()] =
+                Value::Integer(self.writing.connection.last_insert_rowid());
+        }
+        let truths = self.truths(record.get(collection.key))?;
+        Ok((record, truths))
+    }
+
+    // The probes, asked of the record as it is in the database.
+    fn truths(&self, key: &Value) -> Result<Vec<bool>, StoreError> {
+        let (template, collection) = (self.template, self.template.collection());
+        let probes = template.probes_new();
+        if probes.is_empty() {
+            return Ok(vec![]);
+        }
+        let statement = StatementKey {
+            template: template.id(),
+            part: Part::After,
+            fields: vec![],
+        };
+        let fragment = self.writing.statement(&statement, || {
+            write::probe(DIALECT, self.catalog, collection, probes, template.sent())
+        });
+        let binding = Binding {
+            key: Some(key),
+            old: self.old,
+            ..Binding::new(self.context)
+        };
+        let mut statement = self
+            .writing
+            .connection
+            .prepare_cached(&fragment.sql)
+            .map_err(failure)?;
+        bind(&mut statement, &fragment.slots, &binding)?;
+        let mut rows = statement.raw_query();
+        let row = rows.next().map_err(failure)?;
+        let row = row
+            .ok_or_else(|| StoreError::Corrupt("a record that was written is not there".into()))?;
+        truths(row, 0, probes.len())
     }
 
     // What a new record has that nobody sent: its key, the collection's defaults.
@@ -414,7 +395,7 @@ impl Job<'_> {
             part: Part::Link,
             fields,
         };
-        let fragment = self.writing.statement(key, || {
+        let fragment = self.writing.statement(&key, || {
             write::link(DIALECT, self.catalog, target, link.by, reach)
         });
         let binding = Binding {
@@ -446,50 +427,34 @@ impl Job<'_> {
     }
 }
 
-// Runs a statement that gives all columns and then probes, to its end: a constraint may fail after the row was given.
-fn answer(
+// Runs a statement that gives all columns and then probes.
+fn look(
     writing: &Writing<'_>,
     fragment: &Fragment,
     binding: &Binding<'_>,
     collection: &Collection,
     probes: usize,
-    sent: &[FieldId],
 ) -> Result<Option<(Record, Vec<bool>)>, StoreError> {
-    let failed = |error| constraint(error, collection, sent);
     let mut statement = writing
         .connection
         .prepare_cached(&fragment.sql)
         .map_err(failure)?;
     bind(&mut statement, &fragment.slots, binding)?;
     let mut rows = statement.raw_query();
-    let Some(row) = rows.next().map_err(failed)? else {
+    let Some(row) = rows.next().map_err(failure)? else {
         return Ok(None);
     };
-    let read = read(row, collection, probes)?;
-    while rows.next().map_err(failed)?.is_some() {}
-    Ok(Some(read))
-}
-
-fn read(
-    row: &Row<'_>,
-    collection: &Collection,
-    probes: usize,
-) -> Result<(Record, Vec<bool>), StoreError> {
     let mut values = Vec::with_capacity(collection.fields.len());
     for (place, field) in collection.fields.iter().enumerate() {
         values.push(value(row.get_ref(place).map_err(failure)?, field.ty)?);
     }
-    let mut truths = Vec::with_capacity(probes);
-    for place in 0..probes {
-        let truth = value(
-            row.get_ref(values.len() + place).map_err(failure)?,
-            FieldType::Boolean,
-        )?;
-        truths.push(truth == Value::Boolean(true));
-    }
-    Ok((Record(values), truths))
+    let truths = truths(row, values.len(), probes)?;
+    Ok(Some((Record(values), truths)))
 }
 
-fn gone() -> StoreError {
-    StoreError::Corrupt("a record that was written is not there".into())
+// A probe that is null is not true.
+fn truths(row: &Row<'_>, first: usize, count: usize) -> Result<Vec<bool>, StoreError> {
+    (first..first + count)
+        .map(|place| Ok(row.get::<_, Option<bool>>(place).map_err(failure)? == Some(true)))
+        .collect()
 }

@@ -19,8 +19,8 @@ use rusqlite::Connection;
 
 use crate::sql::ddl;
 use crate::sql::dialect::Dialect;
-use crate::sql::fragment::{BoundSlot, Holds};
-use crate::sql::lower::{Lowering, Role, Scope, is_local};
+use crate::sql::fragment::BoundSlot;
+use crate::sql::lower::{Lowering, Role};
 use crate::sqlite::values::{self, Binding, bind};
 
 const COLLECTIONS: &str = "
@@ -766,40 +766,6 @@ fn compare(
             .collect();
         prop_assert_eq!(&found, &expected, "{:#?}\n{}", condition, sql);
     }
-    if is_local(condition) {
-        returning(
-            catalog, connection, on, condition, &binding, &sent, &expected,
-        )?;
-    }
-    Ok(())
-}
-
-// In RETURNING, the way local probes are asked.
-fn returning(
-    catalog: &Catalog,
-    connection: &Connection,
-    on: &Collection,
-    condition: &Condition,
-    binding: &Binding<'_>,
-    sent: &[FieldId],
-    expected: &[(Value, bool, bool)],
-) -> Result<(), TestCaseError> {
-    let mut lowering = Lowering::new(Dialect::Sqlite, catalog, sent);
-    let scope: Scope<'_> = Lowering::bare_scope(on);
-    let (is_true, is_false): (Holds, Holds) = (
-        lowering.is_true(condition, &scope, Role::Filters),
-        lowering.is_false(condition, &scope, Role::Filters),
-    );
-    let key = scope.column(&lowering, on.key);
-    let sql = format!(
-        "UPDATE {} SET {key} = {key} RETURNING {key}, {}, {}",
-        scope.table(&lowering),
-        is_true.text(),
-        is_false.text()
-    );
-    let mut found = ask(connection, &sql, &lowering.into_slots(), binding)?;
-    found.sort_by(|a, b| format!("{:?}", a.0).cmp(&format!("{:?}", b.0)));
-    prop_assert_eq!(&found[..], expected, "{:#?}\n{}", condition, sql);
     Ok(())
 }
 
