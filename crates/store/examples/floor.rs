@@ -438,13 +438,11 @@ async fn create(store: &Store, gate: &Gate, caller: &Caller, path: &PathBuf) {
 }
 
 // So many tasks, each doing this so many times.
-async fn futures<F: Future<Output = ()> + Send>(
+async fn futures<F: Future<Output = ()> + Send + 'static>(
     tasks: usize,
     times: usize,
     make: impl Fn(usize) -> F + Clone + Send + Sync + 'static,
-) where
-    F: 'static,
-{
+) {
     let mut set = tokio::task::JoinSet::new();
     for _ in 0..tasks {
         let make = make.clone();

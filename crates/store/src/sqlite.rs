@@ -1,5 +1,6 @@
 //! The driver for the embedded database: one file, one writing thread, readers on every thread that asks.
 
+mod budget;
 mod migrations;
 pub(crate) mod open;
 mod policy;
@@ -63,8 +64,8 @@ impl Database {
         migrations::run(&connection, &path, options.clock.now())?;
         let shared =
             Arc::new(system::load_shared(&connection).map_err(|error| failed(error.into()))?);
-        let long =
-            LongReads::start(&path, options.readers).map_err(|error| failed(error.into()))?;
+        let long = LongReads::start(&path, options.readers, reader::LONGEST)
+            .map_err(|error| failed(error.into()))?;
         let writer = Writer::start(
             connection,
             Arc::clone(&shared),
@@ -98,7 +99,8 @@ impl Database {
         migrations::check_known(&connection, &path)?;
         let shared =
             Arc::new(system::load_shared(&connection).map_err(|error| failed(error.into()))?);
-        let long = LongReads::start(&path, 1).map_err(|error| failed(error.into()))?;
+        let long =
+            LongReads::start(&path, 1, reader::LONGEST).map_err(|error| failed(error.into()))?;
         Ok(Self {
             inline: Inline::new(path),
             long,

@@ -524,3 +524,52 @@ fn literal(value: &Value) -> String {
         Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    // What a table is made of: columns, unique constraints, indexes with their terms.
+    fn shape(connection: &Connection, table: &str) -> Vec<String> {
+        let mut lines = vec![];
+        for sql in [
+            "SELECT name || ' ' || type || ' ' || \"notnull\" || ' ' || pk FROM pragma_table_info(?1)",
+            "SELECT DISTINCT 'index ' || i.\"unique\" || ' ' || coalesce(x.name, 'expression')
+             FROM pragma_index_list(?1) i, pragma_index_xinfo(i.name) x WHERE x.key ORDER BY 1",
+        ] {
+            let mut statement = connection.prepare(sql).expect("a statement");
+            let rows = statement
+                .query_map([table], |row| row.get::<_, String>(0))
+                .expect("rows");
+            lines.extend(rows.map(|row| row.expect("a row")));
+        }
+        lines
+    }
+
+    #[test]
+    fn accounts_are_made_anew_as_the_migration_made_them() {
+        let connection = Connection::open_in_memory().expect("a database");
+        let migration =
+            include_str!("../../migrations/sqlite/0001_accounts_policy_sessions_audit.sql");
+        connection.execute_batch(migration).expect("the tables");
+        let before = shape(&connection, "portreeve_users");
+        assert!(
+            before.contains(&"index 1 expression".to_owned()),
+            "{before:?}"
+        );
+        let catalog = portreeve_policy::build_catalog(&[]).expect("a catalog");
+        let users = catalog.find_text("users").expect("accounts");
+        connection
+            .execute_batch("DROP TABLE portreeve_users")
+            .expect("dropped");
+        connection
+            .execute_batch(&table(Dialect::Sqlite, &catalog, users, &users.table))
+            .expect("made");
+        for sql in USER_INDEXES {
+            connection.execute_batch(sql).expect("an index");
+        }
+        assert_eq!(shape(&connection, "portreeve_users"), before);
+    }
+}

@@ -125,6 +125,8 @@ pub(crate) fn write_connection(
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     settings(&connection)?;
+    // A log that once grew large is cut back after it has been written into the database.
+    connection.execute_batch("PRAGMA journal_size_limit = 67108864")?;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("portreeve_convert", 3, flags, |call| {
         let (value, from, to) = (

@@ -2,26 +2,22 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::budget::Budget;
 use super::open;
 use crate::StoreError;
 
-/// So many instructions of SQLite's machine pass between two looks at the budget.
-const STRIDE: i32 = 1_000;
-
-/// How many strides a read may take on the caller's thread: about 2 ms (measured: 60 to 120 instructions a
-/// microsecond; a page of 20 takes 1 to 2 strides).
+/// How many strides a read may take on the caller's thread: 0.7 to 3 ms. A page of 20 takes less than one.
 const INLINE_STRIDES: i64 = 150;
 
 /// How long a read may take on a thread of its own.
-const LONGEST: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST: Duration = Duration::from_secs(5);
 
 /// So many long reads may wait; more are refused, since they would not be answered in time anyway.
 const WAITING: usize = 256;
@@ -32,45 +28,10 @@ pub(crate) struct Reader {
     budget: Arc<Budget>,
 }
 
-struct Budget {
-    strides: AtomicI64,
-    // Nanoseconds after `from`, looked at once the strides are used up; 0 is none.
-    deadline: AtomicU64,
-    from: Instant,
-}
-
-impl Budget {
-    // Whether to go no further.
-    fn spend(&self) -> bool {
-        if self.strides.fetch_sub(1, Ordering::Relaxed) > 0 {
-            return false;
-        }
-        let deadline = self.deadline.load(Ordering::Relaxed);
-        deadline == 0
-            || u64::try_from(self.from.elapsed().as_nanos()).unwrap_or(u64::MAX) > deadline
-    }
-
-    fn set(&self, strides: i64, time: Option<Duration>) {
-        let deadline = time.map_or(0, |time| {
-            u64::try_from((self.from.elapsed() + time).as_nanos()).unwrap_or(u64::MAX)
-        });
-        self.deadline.store(deadline, Ordering::Relaxed);
-        self.strides.store(strides, Ordering::Relaxed);
-    }
-}
-
 impl Reader {
     fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = open::read_connection(path).map_err(super::failure)?;
-        let budget = Arc::new(Budget {
-            strides: AtomicI64::new(0),
-            deadline: AtomicU64::new(0),
-            from: Instant::now(),
-        });
-        let spent = Arc::clone(&budget);
-        connection
-            .progress_handler(STRIDE, Some(move || spent.spend()))
-            .map_err(super::failure)?;
+        let budget = Budget::of(&mut connection).map_err(super::failure)?;
         Ok(Self { connection, budget })
     }
 
@@ -145,7 +106,10 @@ impl Inline {
         READERS.with(|readers| {
             let mut readers = readers.borrow_mut();
             readers.retain(|kept| kept.alive.strong_count() > 0);
-            readers.push(kept);
+            // One that could not end its transaction would go on seeing the database as it was then.
+            if kept.reader.connection.is_autocommit() {
+                readers.push(kept);
+            }
         });
         result
     }
@@ -156,11 +120,12 @@ type Job = Box<dyn FnOnce(Result<&Reader, StoreError>) + Send>;
 /// Threads for reads that are too long for the caller's own.
 pub(crate) struct LongReads {
     jobs: Option<SyncSender<Job>>,
+    longest: Duration,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl LongReads {
-    pub fn start(path: &Path, threads: usize) -> std::io::Result<Self> {
+    pub fn start(path: &Path, threads: usize, longest: Duration) -> std::io::Result<Self> {
         let (jobs, received) = sync_channel::<Job>(WAITING);
         let received = Arc::new(Mutex::new(received));
         let threads = (0..threads.max(1))
@@ -173,6 +138,7 @@ impl LongReads {
             .collect::<std::io::Result<_>>()?;
         Ok(Self {
             jobs: Some(jobs),
+            longest,
             threads,
         })
     }
@@ -183,9 +149,10 @@ impl LongReads {
         run: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = tokio::sync::oneshot::channel();
+        let longest = self.longest;
         let job: Job = Box::new(move |reader| {
             let result = reader.and_then(|reader| {
-                reader.budget.set(0, Some(LONGEST));
+                reader.budget.set(0, Some(longest));
                 run(reader)
             });
             // Who asked may have gone.
@@ -230,5 +197,87 @@ fn serve(path: &Path, received: &Mutex<Receiver<Job>>) {
         if let Some(reader) = &reader {
             job(Ok(reader));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Counts to this number, a few instructions each.
+    fn count(connection: &Connection, to: i64) -> Result<i64, StoreError> {
+        let sql = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ?1) SELECT count(*) FROM c";
+        connection
+            .query_row(sql, [to], |row| row.get(0))
+            .map_err(crate::sqlite::failure)
+    }
+
+    fn database() -> (PathBuf, Connection) {
+        let path = std::env::temp_dir().join(format!("portreeve-budget-{}.db", std::process::id()));
+        let connection = Connection::open(&path).expect("a database");
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS t (a)")
+            .expect("a table");
+        (path, connection)
+    }
+
+    #[tokio::test]
+    async fn what_is_long_is_interrupted_and_what_is_longer_given_up() {
+        let (path, connection) = database();
+        let inline = Inline::new(path.clone());
+        assert_eq!(
+            inline
+                .short(|reader| count(reader.connection(), 100))
+                .expect("short"),
+            100
+        );
+        for _ in 0..3 {
+            let long = inline.short(|reader| count(reader.connection(), 1_000_000));
+            assert!(matches!(long, Err(StoreError::TooSlow)), "{long:?}");
+            // The budget is each read's own, and a look-up has none.
+            assert_eq!(
+                inline
+                    .short(|reader| count(reader.connection(), 100))
+                    .expect("short"),
+                100
+            );
+            assert_eq!(
+                inline
+                    .look_up(|connection| count(connection, 100_000))
+                    .expect("any"),
+                100_000
+            );
+        }
+        let long = LongReads::start(&path, 1, Duration::from_millis(100)).expect("a thread");
+        assert_eq!(
+            long.run(|reader| count(reader.connection(), 50_000))
+                .await
+                .expect("in time"),
+            50_000
+        );
+        let longer = long
+            .run(|reader| count(reader.connection(), i64::MAX))
+            .await;
+        assert!(matches!(longer, Err(StoreError::TooSlow)), "{longer:?}");
+        drop((inline, long, connection));
+        let _ = std::fs::remove_file(path);
+    }
+
+    #[test]
+    fn connections_of_closed_stores_are_given_up() {
+        let (path, _connection) = database();
+        let first = Inline::new(path.clone());
+        first
+            .look_up(|connection| count(connection, 1))
+            .expect("read");
+        // While one is in use, a second read on the same thread gets another connection.
+        let nested = first.look_up(|_| first.look_up(|connection| count(connection, 2)));
+        assert_eq!(nested.expect("read"), 2);
+        drop(first);
+        let second = Inline::new(path);
+        second
+            .look_up(|connection| count(connection, 1))
+            .expect("read");
+        assert_eq!(READERS.with(|readers| readers.borrow().len()), 1);
     }
 }

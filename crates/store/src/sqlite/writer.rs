@@ -7,13 +7,16 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use portreeve_gate::{Authorized, Principal};
 use portreeve_model::{Clock, Entropy, FieldId};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::budget::Budget;
 use super::failure;
+use super::reader::LONGEST;
 use crate::StoreError;
 use crate::sql::fragment::Fragment;
 
@@ -206,7 +209,7 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 
 /// Something to be done in a transaction, perhaps more than once until it is committed.
 trait Work: Send {
-    fn run(&mut self, writing: Result<&Writing<'_>, &rusqlite::Error>);
+    fn run(&mut self, writing: &Writing<'_>);
     fn finish(self: Box<Self>, not_committed: Option<&rusqlite::Error>, shared: &Shared);
 }
 
@@ -223,12 +226,8 @@ where
     R: FnMut(&Writing<'_>) -> Result<T, StoreError> + Send,
     F: FnOnce(&T, &Shared) + Send,
 {
-    fn run(&mut self, writing: Result<&Writing<'_>, &rusqlite::Error>) {
-        self.result = Some(
-            writing
-                .map_err(super::commit_failure)
-                .and_then(&mut self.run),
-        );
+    fn run(&mut self, writing: &Writing<'_>) {
+        self.result = Some((self.run)(writing));
     }
 
     fn finish(self: Box<Self>, not_committed: Option<&rusqlite::Error>, shared: &Shared) {
@@ -270,16 +269,17 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub fn start(
-        connection: Connection,
+        mut connection: Connection,
         shared: Arc<Shared>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> std::io::Result<Self> {
         let (tasks, received) = mpsc::channel(WAITING);
+        let budget = Budget::of(&mut connection).map_err(std::io::Error::other)?;
         let thread = std::thread::Builder::new()
             .name("portreeve-write".into())
             .spawn(move || {
-                serve(&connection, received, &shared, &*clock, &*entropy);
+                serve(&connection, &budget, received, &shared, &*clock, &*entropy);
                 // Leaves a file without a log beside it; a failure costs nothing but that.
                 let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
             })?;
@@ -332,6 +332,7 @@ impl Drop for Writer {
 
 fn serve(
     connection: &Connection,
+    budget: &Budget,
     mut received: mpsc::Receiver<Task>,
     shared: &Shared,
     clock: &dyn Clock,
@@ -376,20 +377,36 @@ fn serve(
         if turn == Turn::Schema {
             switch_foreign_keys(connection, false);
         }
-        let mut committed = run_group(&writing, &mut group);
-        if writing.spoiled.take() {
+        // Rules are asked of what is written, and a rule that is never done must not hold up everybody.
+        let longest = (turn == Turn::Shared).then_some(LONGEST);
+        let mut ended = run_group(&writing, budget, longest, &mut group);
+        if let Ended::Spoiled = ended {
             careful = CAREFUL;
+            writing.spoiled.set(false);
             writing.undoing = Undoing::Savepoints;
-            committed = run_group(&writing, &mut group);
+            ended = run_group(&writing, budget, longest, &mut group);
+        }
+        let mut answers: Vec<Ended> = vec![];
+        if let (Ended::Lost, 2..) = (&ended, group.len()) {
+            // One of them has taken the whole transaction with it; nobody else shall suffer for that.
+            writing.undoing = Undoing::Transaction;
+            for work in &mut group {
+                answers.push(run_group(
+                    &writing,
+                    budget,
+                    longest,
+                    std::slice::from_mut(work),
+                ));
+            }
         }
         if turn == Turn::Schema {
             switch_foreign_keys(connection, true);
         }
-        if let Err(error) = &committed {
-            tracing::error!(%error, "a group of {} writes was not committed", group.len());
-        }
-        for work in group {
-            work.finish(committed.as_ref().err(), shared);
+        for (place, work) in group.into_iter().enumerate() {
+            work.finish(
+                answers.get(place).unwrap_or(&ended).failure().as_ref(),
+                shared,
+            );
         }
         if turn != Turn::Shared {
             // Statements were made from another catalog.
@@ -404,33 +421,289 @@ fn switch_foreign_keys(connection: &Connection, on: bool) {
     }
 }
 
-// One transaction for all of them. Nothing is committed where it fails, or where the group is spoiled.
-fn run_group(writing: &Writing<'_>, group: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {
+/// How a group's transaction has ended.
+enum Ended {
+    Committed,
+    /// Nothing is committed: it could not be begun, or not be committed.
+    Failed(rusqlite::Error),
+    /// Nothing is committed: somebody has to undo what only all together can.
+    Spoiled,
+    /// Nothing is committed: a full disk, an interruption and their like end the transaction with everything in it.
+    Lost,
+}
+
+impl Ended {
+    fn failure(&self) -> Option<rusqlite::Error> {
+        let aborted = |why: &str| {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT);
+            Some(rusqlite::Error::SqliteFailure(code, Some(why.into())))
+        };
+        match self {
+            Self::Committed => None,
+            Self::Failed(rusqlite::Error::SqliteFailure(code, message)) => {
+                Some(rusqlite::Error::SqliteFailure(*code, message.clone()))
+            }
+            Self::Failed(error) => aborted(&error.to_string()),
+            Self::Spoiled | Self::Lost => aborted("the transaction has ended by itself"),
+        }
+    }
+}
+
+// One transaction for all of them.
+fn run_group(
+    writing: &Writing<'_>,
+    budget: &Budget,
+    longest: Option<Duration>,
+    group: &mut [Box<dyn Work>],
+) -> Ended {
     let connection = writing.connection;
-    let mut broken = execute(connection, "BEGIN IMMEDIATE").err();
-    for work in group {
-        // A full disk and its like end the transaction with everything in it; outside one nothing may run.
-        if broken.is_none() && connection.is_autocommit() {
-            broken = Some(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT),
-                Some("the transaction has ended by itself".into()),
-            ));
+    let give_up = |ended: Ended| {
+        if !connection.is_autocommit()
+            && let Err(error) = execute(connection, "ROLLBACK")
+        {
+            // Nothing better can be done than to try; the next BEGIN fails, and with it the next group.
+            tracing::error!(%error, "a transaction could not be undone");
         }
-        work.run(broken.as_ref().map_or(Ok(writing), Err));
-        if writing.spoiled.get() {
-            break;
-        }
-    }
-    let committed = match broken {
-        Some(error) => Err(error),
-        None if writing.spoiled.get() => Ok(()),
-        None => execute(connection, "COMMIT"),
+        ended
     };
-    if !connection.is_autocommit()
-        && let Err(error) = execute(connection, "ROLLBACK")
-    {
-        // Nothing better can be done than to try; the next BEGIN fails, and with it the next group.
-        tracing::error!(%error, "a transaction could not be undone");
+    let failed = |error: rusqlite::Error, group: usize| {
+        tracing::error!(%error, "a group of {group} writes was not committed");
+        give_up(Ended::Failed(error))
+    };
+    budget.set(i64::MAX, None);
+    if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
+        return failed(error, group.len());
     }
-    committed
+    for work in group.iter_mut() {
+        match longest {
+            Some(longest) => budget.set(0, Some(longest)),
+            None => budget.set(i64::MAX, None),
+        }
+        work.run(writing);
+        if writing.spoiled.get() {
+            return give_up(Ended::Spoiled);
+        }
+        // Outside a transaction nothing more may run.
+        if connection.is_autocommit() {
+            return Ended::Lost;
+        }
+    }
+    budget.set(i64::MAX, None);
+    match execute(connection, "COMMIT") {
+        Ok(()) => Ended::Committed,
+        Err(error) => failed(error, group.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> i64 {
+            0
+        }
+    }
+
+    impl Entropy for Still {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+
+    fn writer() -> Arc<Writer> {
+        let connection = Connection::open_in_memory().expect("a database");
+        connection
+            .execute_batch("CREATE TABLE t (a INTEGER NOT NULL UNIQUE) STRICT")
+            .expect("a table");
+        let writer = Writer::start(connection, Arc::default(), Arc::new(Still), Arc::new(Still));
+        Arc::new(writer.expect("a thread"))
+    }
+
+    fn insert(writing: &Writing<'_>, number: i64) -> Result<i64, StoreError> {
+        writing
+            .connection
+            .execute("INSERT INTO t VALUES (?1)", [number])
+            .map_err(failure)?;
+        Ok(number)
+    }
+
+    type Run = Box<dyn FnMut(&Writing<'_>) -> Result<i64, StoreError> + Send>;
+
+    // Everything that is given to it waits until all of it is there, and so is one group.
+    async fn together(writer: &Arc<Writer>, runs: Vec<Run>) -> Vec<Result<i64, StoreError>> {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let first = Arc::clone(writer);
+        let first = tokio::spawn(async move {
+            first
+                .write(Turn::Alone, move |_| {
+                    let _ = wait.recv();
+                    Ok(())
+                })
+                .await
+        });
+        let tasks: Vec<_> = runs
+            .into_iter()
+            .map(|run| {
+                let writer = Arc::clone(writer);
+                tokio::spawn(async move { writer.write(Turn::Shared, run).await })
+            })
+            .collect();
+        // On one thread: all of them have sent their task by then.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        go.send(()).expect("the first is waiting");
+        first.await.expect("whole").expect("done");
+        let mut answers = vec![];
+        for task in tasks {
+            answers.push(task.await.expect("whole"));
+        }
+        answers
+    }
+
+    async fn rows(writer: &Writer) -> Vec<i64> {
+        let all = |writing: &Writing<'_>| {
+            let mut statement = writing
+                .connection
+                .prepare("SELECT a FROM t ORDER BY a")
+                .map_err(failure)?;
+            let rows = statement.query_map([], |row| row.get(0)).map_err(failure)?;
+            rows.collect::<rusqlite::Result<Vec<i64>>>()
+                .map_err(failure)
+        };
+        writer.write(Turn::Shared, all).await.expect("read")
+    }
+
+    #[tokio::test]
+    async fn who_is_undone_in_a_group_takes_nobody_along() {
+        let writer = writer();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let answers = together(
+            &writer,
+            vec![
+                Box::new(move |writing| {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    insert(writing, 1)
+                }),
+                Box::new(|writing| {
+                    writing.undoable(|undo| {
+                        insert(writing, 2)?;
+                        undo.now()?;
+                        insert(writing, 3)
+                    })
+                }),
+                Box::new(|writing| {
+                    writing.undoable(|_| {
+                        insert(writing, 4)?;
+                        Err(StoreError::Check)
+                    })
+                }),
+                Box::new(|writing| insert(writing, 1)),
+                Box::new(|writing| insert(writing, 5)),
+            ],
+        )
+        .await;
+        assert!(matches!(
+            &answers[..],
+            [
+                Ok(1),
+                Ok(3),
+                Err(StoreError::Check),
+                Err(StoreError::Unique { .. }),
+                Ok(5)
+            ]
+        ));
+        assert_eq!(rows(&writer).await, [1, 3, 5]);
+        // Once in hope, once with savepoints.
+        assert_eq!(runs.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn who_ends_the_transaction_takes_nobody_along() {
+        let writer = writer();
+        let answers = together(
+            &writer,
+            vec![
+                Box::new(|writing| insert(writing, 1)),
+                Box::new(|writing| {
+                    insert(writing, 2)?;
+                    writing
+                        .connection
+                        .execute_batch("ROLLBACK")
+                        .map_err(failure)?;
+                    Err(StoreError::Full)
+                }),
+                Box::new(|writing| insert(writing, 3)),
+            ],
+        )
+        .await;
+        assert!(
+            matches!(&answers[..], [Ok(1), Err(StoreError::Full), Ok(3)]),
+            "{answers:?}"
+        );
+        assert_eq!(rows(&writer).await, [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_fails_everybody() {
+        let writer = writer();
+        writer
+            .write(Turn::Alone, |writing| {
+                let sql = "CREATE TABLE u (a REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)";
+                writing.connection.execute_batch(sql).map_err(failure)
+            })
+            .await
+            .expect("made");
+        let answers = together(
+            &writer,
+            vec![
+                Box::new(|writing| insert(writing, 1)),
+                Box::new(|writing| {
+                    writing
+                        .connection
+                        .execute("INSERT INTO u VALUES (77)", [])
+                        .map_err(failure)?;
+                    Ok(2)
+                }),
+                Box::new(|_| Err(StoreError::Check)),
+            ],
+        )
+        .await;
+        assert!(
+            matches!(
+                &answers[..],
+                [
+                    Err(StoreError::ForeignKey),
+                    Err(StoreError::ForeignKey),
+                    Err(StoreError::Check)
+                ]
+            ),
+            "{answers:?}"
+        );
+        assert!(rows(&writer).await.is_empty());
+        assert!(matches!(
+            writer
+                .write(Turn::Shared, |writing| insert(writing, 9))
+                .await,
+            Ok(9)
+        ));
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_is_known_before_the_next_turn() {
+        let writer = writer();
+        let then = |_: &(), shared: &Shared| shared.set_epoch("anna", 4);
+        let (first, second) = tokio::join!(
+            writer.write_then(Turn::Alone, |_| Ok(()), then),
+            writer.write(Turn::Shared, |writing| Ok(writing.shared.epoch("anna"))),
+        );
+        first.expect("done");
+        assert_eq!(second.expect("done"), 4);
+    }
 }

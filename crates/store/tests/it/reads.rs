@@ -254,6 +254,30 @@ async fn relations_come_along_within_the_callers_reach() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_led_to_twice_comes_once() {
+    let world = school().await;
+    let admin = world.operator();
+    // Anna enrols in maths again.
+    world
+        .put(
+            &admin,
+            "enrolments",
+            json!({ "student": "anna", "course": 1 }),
+        )
+        .await;
+    let list =
+        List::of("courses")
+            .fields(&["title"])
+            .expand("students", Some(&["username"]), vec![]);
+    let (list, _) = world.list(&admin, list.page(1, 0)).await;
+    assert_eq!(list[0]["students"], json!([{ "username": "anna" }]));
+    let counted = world
+        .list(&admin, List::of("courses").filter("count(students) = 1"))
+        .await;
+    assert_eq!(keys(&counted.0), [1]);
+}
+
+#[tokio::test]
 async fn a_long_read_is_started_over_elsewhere_and_gives_the_same() {
     let world = school().await;
     let admin = world.operator();
