@@ -36,8 +36,8 @@ pub(crate) fn apply(
         return Err(StoreError::VersionChanged);
     }
     // What the tables are now is what was stored with them, whatever the caller's snapshot says.
-    let old = build_catalog(&load(connection)?.document.collections)
-        .map_err(|problems| unreadable(&problems))?;
+    let collections = parts(definitions(connection, COLLECTION)?, collection_from_json)?;
+    let old = build_catalog(&collections).map_err(|problems| unreadable(&problems))?;
     let steps = ddl::plan(
         Dialect::Sqlite,
         &old,
@@ -312,15 +312,6 @@ pub(crate) fn load(connection: &Connection) -> Result<StoredPolicy, StoreError> 
         .query_row("SELECT version FROM portreeve_policy", [], |row| row.get(0))
         .map_err(failure)?;
     let mut document = Document::default();
-    let definitions = |kind: &str| -> Result<Vec<(String, Json)>, StoreError> {
-        let mut statement = connection
-            .prepare_cached("SELECT name, definition FROM portreeve_definitions WHERE kind = ?1 ORDER BY position")
-            .map_err(failure)?;
-        let rows = statement
-            .query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)))
-            .map_err(failure)?;
-        parsed(rows.collect::<rusqlite::Result<_>>().map_err(failure)?)
-    };
     let named = |table: &str| -> Result<Vec<(String, Json)>, StoreError> {
         let sql = format!("SELECT key, definition FROM {table} ORDER BY position");
         let mut statement = connection.prepare_cached(&sql).map_err(failure)?;
@@ -329,10 +320,10 @@ pub(crate) fn load(connection: &Connection) -> Result<StoredPolicy, StoreError> 
             .map_err(failure)?;
         parsed(rows.collect::<rusqlite::Result<_>>().map_err(failure)?)
     };
-    document.collections = parts(definitions(COLLECTION)?, collection_from_json)?;
-    document.rules = parts(definitions(RULE)?, rule_definition_from_json)?;
-    document.actions = parts(definitions(ACTION)?, action_from_json)?;
-    if let Some((_, roles)) = definitions(REGISTRATION)?.into_iter().next() {
+    document.collections = parts(definitions(connection, COLLECTION)?, collection_from_json)?;
+    document.rules = parts(definitions(connection, RULE)?, rule_definition_from_json)?;
+    document.actions = parts(definitions(connection, ACTION)?, action_from_json)?;
+    if let Some((_, roles)) = definitions(connection, REGISTRATION)?.into_iter().next() {
         let roles = serde_json::from_value(roles)
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;
         document.registration = Registration { roles };
@@ -343,6 +334,18 @@ pub(crate) fn load(connection: &Connection) -> Result<StoredPolicy, StoreError> 
         document,
         version: u64::try_from(version).unwrap_or(0),
     })
+}
+
+fn definitions(connection: &Connection, kind: &str) -> Result<Vec<(String, Json)>, StoreError> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT name, definition FROM portreeve_definitions WHERE kind = ?1 ORDER BY position",
+        )
+        .map_err(failure)?;
+    let rows = statement
+        .query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failure)?;
+    parsed(rows.collect::<rusqlite::Result<_>>().map_err(failure)?)
 }
 
 fn parsed(rows: Vec<(String, String)>) -> Result<Vec<(String, Json)>, StoreError> {

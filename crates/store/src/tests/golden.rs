@@ -1,12 +1,16 @@
 //! The SQL itself: what conditions look like as text, and which index SQLite takes for it.
 
-use portreeve_model::{Catalog, Condition, Term};
-use portreeve_policy::{Document, Purpose, Resolver, Snapshot, parse_rule};
+use portreeve_gate::{CredentialFacts, Gate, ListRequest, take_literals};
+use portreeve_model::{Catalog, CollectionName, Condition, Page, Query, Term};
+use portreeve_policy::{
+    Binding, BoundTo, Document, Purpose, RequestFacts, Resolver, Snapshot, parse_rule,
+};
 use rusqlite::Connection;
 
 use crate::sql::ddl;
 use crate::sql::dialect::Dialect;
 use crate::sql::lower::{Lowering, Role};
+use crate::sql::select;
 
 const SCHOOL: &str = include_str!("../../../../examples/school/access.yaml");
 
@@ -332,4 +336,65 @@ fn ten_thousand_alternatives_are_not_too_deep() {
         .connection
         .prepare(&format!("SELECT 1 FROM grades t0{}", held.clause()))
         .expect("a statement");
+}
+
+// What the gate plans for a student and a page of grades, as a statement.
+fn statement(roles: &[&str], collection: &str, filter: Option<&str>) -> String {
+    let document = Document::read("school", SCHOOL).expect("a document");
+    let gate = Gate::new(Snapshot::compile(&document, 1).expect("a policy"), false);
+    let facts = CredentialFacts {
+        user: "anna".into(),
+        attributes: std::sync::Arc::default(),
+        bindings: roles
+            .iter()
+            .map(|role| Binding {
+                to: BoundTo::Role((*role).into()),
+                ..Binding::default()
+            })
+            .collect(),
+        epoch: 0,
+    };
+    let caller = gate.admit(&facts, 0, RequestFacts::default());
+    let mut values = vec![];
+    let filter =
+        filter.map(|filter| take_literals(parse_rule(filter).expect("a rule"), &mut values));
+    let query = Query {
+        collection: CollectionName::main(collection),
+        fields: None,
+        filter,
+        search: None,
+        sort: vec![],
+        page: Page::Offset,
+        total: false,
+        expand: vec![],
+    };
+    let request = ListRequest {
+        query,
+        values,
+        cursor: vec![],
+        limit: 20,
+        offset: 0,
+    };
+    let read = gate.list(&caller, request).expect("allowed");
+    let (catalog, plan) = (read.snapshot().catalog(), read.operation().plan());
+    let statement = select::read(Dialect::Sqlite, catalog, plan, select::Asked::Page);
+    statement.rows.expect("rows").fragment.sql
+}
+
+#[test]
+fn columns_stay_bare_where_the_row_rule_implies_their_mask() {
+    assert_eq!(
+        statement(&["student"], "grades", None),
+        r#"SELECT t0."id", t0."student", t0."course", t0."score", t0."comment", t0."graded_at" FROM "grades" t0 WHERE t0."student" = ?1 ORDER BY t0."id" LIMIT ?2 OFFSET ?3"#
+    );
+    // A student who teaches too: the note is there in her own courses, and only there.
+    assert_eq!(
+        statement(&["student", "teacher"], "grades", None),
+        r#"SELECT t0."id", t0."student", t0."course", t0."score", t0."comment", CASE WHEN EXISTS (SELECT 1 FROM "courses" t1 WHERE t1."id" = t0."course" AND t1."teacher" = ?1) THEN t0."teacher_note" END, t0."graded_at" FROM "grades" t0 WHERE t0."student" = ?1 OR t0."course" IN (SELECT t2."id" FROM "courses" t2 WHERE t2."teacher" = ?1) ORDER BY t0."id" LIMIT ?2 OFFSET ?3"#
+    );
+    // A filter stands beside the rule, its values bound.
+    assert_eq!(
+        statement(&["student"], "grades", Some("score > 3 and course = 7")),
+        r#"SELECT t0."id", t0."student", t0."course", t0."score", t0."comment", t0."graded_at" FROM "grades" t0 WHERE t0."student" = ?1 AND t0."score" > ?2 AND t0."course" = ?3 ORDER BY t0."id" LIMIT ?4 OFFSET ?5"#
+    );
 }
