@@ -117,7 +117,7 @@ fn open(path: &Path, synchronous: &str) -> Result<Connection> {
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA busy_timeout = 10000;
          PRAGMA foreign_keys = ON; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;
-         PRAGMA cell_size_check = ON; PRAGMA mmap_size = 268435456;"
+         PRAGMA mmap_size = 268435456;"
     ))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

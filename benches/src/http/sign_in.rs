@@ -13,6 +13,7 @@ use super::data::{MEMBER, PASSWORD, article_id, own_places};
 use super::load::{self, Load, get};
 use super::product::{Product, sign_in_request};
 use super::{CONNECTIONS, Effort, RECORDS};
+use crate::process::processor_time;
 use crate::report::{Limit, Report, Unit, median};
 
 /// 19 MiB, two passes, one lane.
@@ -45,17 +46,22 @@ pub fn measure(
         connections: OTHERS,
         ..storm.clone()
     };
-    let (mut ours, mut bare, mut ratios) = (vec![], vec![], vec![]);
-    let (mut quiet, mut stormy, mut slower) = (vec![], vec![], vec![]);
     // A hash takes long, so that a turn has to be longer.
     let time = effort.time * 2;
-    for _ in 0..effort.rounds {
-        let floor = hashes_per_second(time)?;
-        let rate = load::run(&storm, time)?.rate;
+    let (mut ours, mut bare, mut ratios) = (vec![], vec![], vec![]);
+    let (mut our_times, mut bare_times, mut time_ratios) = (vec![], vec![], vec![]);
+    for _ in 0..effort.rounds * effort.turns {
+        let (floor, floor_time) = hashes(time)?;
+        let measured = load::run(&storm, time)?;
         bare.push(floor);
-        ours.push(rate);
-        ratios.push(rate / floor);
-
+        ours.push(measured.rate);
+        ratios.push(measured.rate / floor);
+        bare_times.push(floor_time);
+        our_times.push(measured.processor);
+        time_ratios.push(measured.processor / floor_time);
+    }
+    let (mut quiet, mut stormy, mut slower) = (vec![], vec![], vec![]);
+    for _ in 0..effort.rounds {
         let before = load::run(&others, time)?.slow;
         let thread = {
             let storm = storm.clone();
@@ -78,6 +84,14 @@ pub fn measure(
         Some((Limit::AtLeast(0.85), Limit::AtLeast(0.95))),
     );
     report.compared(
+        "  processor time for each",
+        Unit::Seconds,
+        median(&mut our_times),
+        median(&mut bare_times),
+        median(&mut time_ratios),
+        None,
+    );
+    report.compared(
         "get by id during a storm of it, 99th percentile, against quiet",
         Unit::Seconds,
         median(&mut stormy),
@@ -88,8 +102,10 @@ pub fn measure(
     Ok(())
 }
 
-// On all cores, each with memory that it uses again and again.
-fn hashes_per_second(time: Duration) -> Result<f64> {
+// On all cores, each with memory that it uses again and again: how many a second, and processor time for each.
+fn hashes(time: Duration) -> Result<(f64, f64)> {
+    let (own, start) = (std::process::id(), Instant::now());
+    let before = processor_time(own)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let stop = Arc::new(AtomicBool::new(false));
     let threads: Vec<_> = (0..cores)
@@ -100,18 +116,19 @@ fn hashes_per_second(time: Duration) -> Result<f64> {
         .collect();
     std::thread::sleep(time);
     stop.store(true, Ordering::Relaxed);
-    let mut rate = 0.0;
+    let mut count = 0.0;
     for thread in threads {
-        rate += thread.join().map_err(|_| anyhow!("a hash failed"))??;
+        count += thread.join().map_err(|_| anyhow!("a hash failed"))??;
     }
-    Ok(rate)
+    let processor = processor_time(own)? - before;
+    Ok((count / start.elapsed().as_secs_f64(), processor / count))
 }
 
+// How many were made.
 fn hash_until(stop: &AtomicBool) -> Result<f64> {
     let params = Params::new(MEMORY_KIB, 2, 1, None).map_err(|error| anyhow!("{error}"))?;
     let mut blocks = vec![Block::new(); params.block_count()];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let start = Instant::now();
     let mut count = 0.0;
     while !stop.load(Ordering::Relaxed) {
         let mut out = [0u8; 32];
@@ -127,5 +144,5 @@ fn hash_until(stop: &AtomicBool) -> Result<f64> {
         black_box(out);
         count += 1.0;
     }
-    Ok(count / start.elapsed().as_secs_f64())
+    Ok(count)
 }
