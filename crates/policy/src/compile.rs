@@ -10,7 +10,8 @@ use std::sync::Arc;
 use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, Operand, Rule, Slot};
 
 use crate::snapshot::{
-    CompiledRole, Entry, PLAIN_ALLOW, PLAIN_DENY, Snapshot, SpecialEntry, SpecialTarget, WildEntry,
+    ANY_NAMESPACE, CompiledRole, Entry, Namespaces, PLAIN_ALLOW, PLAIN_DENY, Snapshot,
+    SpecialEntry, SpecialTarget, WildEntry,
 };
 use crate::{
     ActionId, Actions, Body, Document, Effect, FieldSet, FieldValue, Permission, Place, Problem,
@@ -22,6 +23,7 @@ pub const BUILT_IN_ROLES: [&str; 4] = ["admin", "user", "anonymous", "everyone"]
 
 pub(crate) struct Compiler<'a> {
     catalog: &'a Catalog,
+    namespaces: &'a Namespaces,
     actions: &'a Actions,
     rules: &'a HashMap<String, Arc<RuleDefinition>>,
     problems: Vec<Problem>,
@@ -38,8 +40,10 @@ impl Compiler<'_> {
             .iter()
             .map(|rule| (rule.name.clone(), Arc::new(rule.clone())))
             .collect();
+        let namespaces = Namespaces::new(&catalog);
         let mut compiler = Compiler {
             catalog: &catalog,
+            namespaces: &namespaces,
             actions: &actions,
             rules: &rules,
             problems: vec![],
@@ -126,6 +130,7 @@ impl Compiler<'_> {
             fallback,
             registration: document.registration.roles.clone().into(),
             rule_attributes: Arc::new(attributes),
+            namespaces: Arc::new(namespaces),
             sets: Arc::default(),
         })
     }
@@ -137,6 +142,7 @@ impl Compiler<'_> {
     ) -> Result<Snapshot, Vec<Problem>> {
         let mut compiler = Compiler {
             catalog: &snapshot.catalog,
+            namespaces: &snapshot.namespaces,
             actions: &snapshot.actions,
             rules: &snapshot.rules,
             problems: vec![],
@@ -316,6 +322,7 @@ impl Compiler<'_> {
             when,
             entries: parts.entries.into(),
             wild: parts.wild.into(),
+            excepts: parts.excepts.into(),
             special: parts.special.into(),
             bodies: parts.bodies.into(),
         }
@@ -436,12 +443,19 @@ impl Compiler<'_> {
                     let except: Box<[CollectionId]> = except.iter().copied().collect();
                     if record != 0 {
                         let namespace = match wild {
-                            SpecialTarget::Namespace(name) => Some(name.clone()),
-                            _ => None,
+                            SpecialTarget::Namespace(name) => self.namespaces.find(name),
+                            _ => ANY_NAMESPACE,
                         };
+                        if !except.is_empty() {
+                            parts.excepts.push(except.clone());
+                        }
                         parts.wild.push(WildEntry {
                             namespace,
-                            except: except.clone(),
+                            except: if except.is_empty() {
+                                0
+                            } else {
+                                parts.excepts.len() as u32
+                            },
                             body,
                             actions: record,
                             position,
@@ -637,6 +651,7 @@ impl Compiler<'_> {
 struct Parts {
     entries: Vec<Entry>,
     wild: Vec<WildEntry>,
+    excepts: Vec<Box<[CollectionId]>>,
     special: Vec<SpecialEntry>,
     bodies: Vec<Arc<Body>>,
 }

@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use portreeve_model::{CollectionId, Condition};
 
 use crate::rights::{Grant, Layer, Rights};
-use crate::snapshot::{CompiledRole, IMPLICIT, Snapshot, SpecialTarget, plain_allow};
+use crate::snapshot::{
+    ANY_NAMESPACE, CompiledRole, IMPLICIT, Snapshot, SpecialTarget, WildEntry, plain_allow,
+};
 use crate::{ActionId, Binding, Body, BoundTo, Context, Effect, eval_when};
 
 /// Role sets of one snapshot, shared; bounded, since a set is cheap to make again.
@@ -577,26 +579,25 @@ impl RoleEntry {
         if self.role.wild.is_empty() && !self.role.implicit_allow {
             return;
         }
-        let collection = snapshot.catalog.get(id);
-        for wild in &self.role.wild {
-            let names = wild
-                .namespace
-                .as_ref()
-                .is_none_or(|namespace| collection.name.namespace() == &**namespace);
-            if !collection.system && names && !wild.except.contains(&id) {
-                covered |= wild.actions;
-                if wild.actions & bits != 0 {
-                    each(
-                        self.role.body(wild.body),
-                        wild.position,
-                        wild.actions & bits,
-                    );
+        if let Some(namespace) = snapshot.namespaces.of(id) {
+            for wild in &self.role.wild {
+                let named = wild.namespace == ANY_NAMESPACE || wild.namespace == namespace;
+                if named && !self.is_excepted(wild, id) {
+                    covered |= wild.actions;
+                    if wild.actions & bits != 0 {
+                        let body = self.role.body(wild.body);
+                        each(body, wild.position, wild.actions & bits);
+                    }
                 }
             }
         }
         if self.role.implicit_allow && bits & !covered != 0 {
             each(plain_allow(), IMPLICIT, bits & !covered);
         }
+    }
+
+    fn is_excepted(&self, wild: &WildEntry, id: CollectionId) -> bool {
+        wild.except != 0 && self.role.excepts[wild.except as usize - 1].contains(&id)
     }
 
     fn visit_special(

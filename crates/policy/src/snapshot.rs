@@ -22,6 +22,7 @@ pub struct Snapshot {
     pub(crate) fallback: Option<usize>,
     pub(crate) registration: Arc<[String]>,
     pub(crate) rule_attributes: Arc<BTreeSet<String>>,
+    pub(crate) namespaces: Arc<Namespaces>,
     pub(crate) sets: Arc<crate::roleset::RoleSets>,
 }
 
@@ -35,6 +36,7 @@ pub struct CompiledRole {
     pub(crate) entries: Box<[Entry]>,
     /// Permissions on `*` and `namespace/*`.
     pub(crate) wild: Box<[WildEntry]>,
+    pub(crate) excepts: Box<[Box<[CollectionId]>]>,
     /// Permissions whose actions are not the eleven on records.
     pub(crate) special: Box<[SpecialEntry]>,
     pub(crate) bodies: Box<[Arc<Body>]>,
@@ -49,13 +51,56 @@ pub(crate) struct Entry {
     pub position: u16,
 }
 
+/// Sixteen bytes per permission: a role has few of them, and each is looked at for every collection.
+#[derive(Clone, Copy)]
 pub(crate) struct WildEntry {
-    /// `None` is `*`.
-    pub namespace: Option<Box<str>>,
-    pub except: Box<[CollectionId]>,
+    /// An interned namespace, or [`ANY_NAMESPACE`].
+    pub namespace: u32,
+    /// The place in the role's `excepts`, from 1; 0 is none.
+    pub except: u32,
     pub body: u32,
     pub actions: u16,
     pub position: u16,
+}
+
+/// `*`: every namespace.
+pub(crate) const ANY_NAMESPACE: u32 = u32::MAX;
+/// What no collection is in: system collections are outside every namespace, and an empty one has no collection.
+const NO_NAMESPACE: u32 = u32::MAX - 1;
+
+/// The namespaces of a catalog as numbers.
+pub(crate) struct Namespaces {
+    ids: HashMap<String, u32>,
+    of: Box<[u32]>,
+}
+
+impl Namespaces {
+    pub fn new(catalog: &Catalog) -> Self {
+        let mut ids: HashMap<String, u32> = HashMap::new();
+        let of = catalog
+            .iter()
+            .map(|collection| {
+                if collection.system {
+                    return NO_NAMESPACE;
+                }
+                let next = ids.len() as u32;
+                *ids.entry(collection.name.namespace().to_owned())
+                    .or_insert(next)
+            })
+            .collect();
+        Self { ids, of }
+    }
+
+    /// The number of a namespace.
+    pub fn find(&self, name: &str) -> u32 {
+        // A collection made later in it comes with a snapshot of its own.
+        self.ids.get(name).copied().unwrap_or(NO_NAMESPACE - 1)
+    }
+
+    /// The number of a collection's namespace, `None` for the system's own.
+    pub fn of(&self, collection: CollectionId) -> Option<u32> {
+        Some(self.of[collection.0 as usize]).filter(|id| *id != NO_NAMESPACE)
+    }
 }
 
 pub(crate) struct SpecialEntry {
