@@ -124,8 +124,16 @@ pub fn write_json_cell(out: &mut Vec<u8>, kind: &ColumnKind, cell: Cell<'_>) {
                 Ok(())
             }
             FieldType::Decimal(scale) => write!(out, "\"{}\"", crate::decimal_text(number, *scale)),
-            FieldType::Timestamp => write!(out, "\"{}\"", crate::timestamp_text(number)),
-            FieldType::Datetime => write!(out, "\"{}\"", crate::datetime_text(number)),
+            FieldType::Timestamp | FieldType::Datetime => {
+                out.push(b'"');
+                crate::write_datetime(out, number);
+                out.extend_from_slice(if *ty == FieldType::Timestamp {
+                    b"Z\""
+                } else {
+                    b"\""
+                });
+                Ok(())
+            }
             _ => write!(out, "{number}"),
         },
         (Cell::Float(float), _) => write!(out, "{}", serde_json::Value::from(float)),

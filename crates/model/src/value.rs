@@ -438,11 +438,21 @@ pub fn datetime(text: &str) -> Result<i64, ValueError> {
 
 /// Writes microseconds since 1970 as RFC 3339 in UTC.
 pub fn timestamp_text(micros: i64) -> String {
-    format!("{}Z", datetime_text(micros))
+    let mut out = Vec::with_capacity(32);
+    write_datetime(&mut out, micros);
+    out.push(b'Z');
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Writes microseconds since 1970 as an ISO 8601 date and time without a zone.
 pub fn datetime_text(micros: i64) -> String {
+    let mut out = Vec::with_capacity(32);
+    write_datetime(&mut out, micros);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// The same at the end of `out`, digit by digit: every list has one or two for each record.
+pub fn write_datetime(out: &mut Vec<u8>, micros: i64) {
     let micros = micros.clamp(MIN_MICROS, MAX_MICROS);
     let (days, in_day) = (
         micros.div_euclid(86_400 * MICROS),
@@ -450,16 +460,33 @@ pub fn datetime_text(micros: i64) -> String {
     );
     let (year, month, day) = civil(days);
     let (seconds, fraction) = (in_day / MICROS, in_day % MICROS);
-    let mut text = format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    );
-    if fraction != 0 {
-        text.push_str(format!(".{fraction:06}").trim_end_matches('0'));
+    digits::<4>(out, year);
+    for (before, value) in [
+        (b'-', month),
+        (b'-', day),
+        (b'T', seconds / 3600),
+        (b':', seconds / 60 % 60),
+        (b':', seconds % 60),
+    ] {
+        out.push(before);
+        digits::<2>(out, value);
     }
-    text
+    if fraction != 0 {
+        out.push(b'.');
+        digits::<6>(out, fraction);
+        while out.last() == Some(&b'0') {
+            out.pop();
+        }
+    }
+}
+
+fn digits<const N: usize>(out: &mut Vec<u8>, mut value: i64) {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit += (value % 10) as u8;
+        value /= 10;
+    }
+    out.extend_from_slice(&digits);
 }
 
 /// Days since 1970-01-01 as year, month, day of the proleptic Gregorian calendar.
