@@ -31,7 +31,7 @@ pub struct RoleSet {
     entries: Vec<RoleEntry>,
     keys: Arc<[Arc<str>]>,
     merged: OnceLock<Box<[u32]>>,
-    cells: Mutex<HashMap<(u32, ActionId), Arc<Cell>>>,
+    cells: Mutex<HashMap<(u32, ActionId, bool), Arc<Cell>>>,
 }
 
 struct RoleEntry {
@@ -389,8 +389,8 @@ impl RoleSet {
         action: ActionId,
         development: bool,
     ) -> Arc<Cell> {
-        // Development mode does not change while the program runs, so it is no part of the key.
-        let key = (collection.map_or(u32::MAX, |id| id.0), action);
+        // An explanation asks as outside development, so the mode is part of the key.
+        let key = (collection.map_or(u32::MAX, |id| id.0), action, development);
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cell) = cells.get(&key) {
             return Arc::clone(cell);
