@@ -344,16 +344,19 @@ fn collection(place: usize) -> CollectionDefinition {
             to: Some(ReferenceDefinition {
                 collection: CollectionName::main("users"),
                 by_number: false,
+                by_field: None,
                 on_delete: OnDelete::Cascade,
             }),
             required: true,
             unique: false,
             default: None,
             self_writable: false,
+            existing: None,
             place: Place::default(),
         }],
         relations: vec![],
         indexes: vec![],
+        existing: None,
         place: Place::default(),
     }
 }

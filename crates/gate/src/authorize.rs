@@ -295,9 +295,14 @@ impl Gate {
             .any(|action| self.rights(caller, collection, action).allows_something())
     }
 
-    // System collections are written by typed operations only, whoever asks.
+    // System collections are written by typed operations only, and what has no key by nothing, whoever asks.
     fn writable(&self, caller: &Caller, rights: Arc<Rights>) -> Arc<Rights> {
-        if caller.snapshot.catalog().get(rights.collection()).system {
+        if caller
+            .snapshot
+            .catalog()
+            .get(rights.collection())
+            .is_sealed()
+        {
             return Arc::new(Rights::nothing(rights.collection(), rights.action()));
         }
         rights
@@ -446,8 +451,8 @@ impl Gate {
 
     // A key that is no key of this collection names no record.
     fn key(&self, caller: &Caller, collection: CollectionId, key: &str) -> Result<Value, Refused> {
-        let ty = caller.snapshot.catalog().get(collection).key_field().ty;
-        Value::from_text(ty, key).map_err(|_| Refused::NotFound)
+        let collection = caller.snapshot.catalog().get(collection);
+        collection.parse_key(key).map_err(|_| Refused::NotFound)
     }
 
     /// A new record.
@@ -471,14 +476,17 @@ impl Gate {
     ) -> Result<Authorized<Update>, Refused> {
         let collection = Self::find(caller, name)?;
         let declared = Arc::clone(caller.snapshot.catalog().get(collection));
-        let key_name = &declared.key_field().name;
         let value = self.key(caller, collection, key);
-        // A key names its record for good; sending the same one back changes nothing.
+        // A key names its record for good, and so does each part of it; sending the same one back changes nothing.
         let mut rest = vec![];
         for (field, json) in sent {
-            if *field == **key_name {
-                let same = Value::from_json(declared.key_field().ty, &json).ok()
-                    == value.as_ref().ok().cloned();
+            let named = declared.find_field(&field);
+            if let Some(named) = named.filter(|named| declared.names_record(*named)) {
+                let known = value
+                    .as_ref()
+                    .ok()
+                    .and_then(|key| named_by(&declared, key, named));
+                let same = Value::from_json(declared.field(named).ty, &json).ok() == known;
                 if !same && self.knows(caller, collection) {
                     let message = "a record's key cannot be changed".into();
                     return Err(Refused::BadValue { field, message });
@@ -572,6 +580,15 @@ impl Gate {
             let Some(field) = collection.find_field(&field_name) else {
                 return Err(unknown_field(&collection, &read, &field_name));
             };
+            if !collection.is_writable(field) && *read.field(&collection, field) != Access::Never {
+                return Err(Refused::BadValue {
+                    field: field_name,
+                    message: "is made by the database and cannot be written".into(),
+                });
+            }
+            if !collection.is_writable(field) {
+                return Err(unknown_field(&collection, &read, &field_name));
+            }
             if values.iter().any(|(known, _)| *known == field) {
                 return Err(Refused::BadValue {
                     field: field_name,
@@ -725,6 +742,22 @@ impl Gate {
             Err(Refused::Forbidden)
         }
     }
+}
+
+// The value a key gives one of the fields that name the record.
+fn named_by(
+    collection: &portreeve_model::Collection,
+    key: &Value,
+    field: FieldId,
+) -> Option<Value> {
+    if field == collection.key {
+        return Some(key.clone());
+    }
+    let place = collection
+        .key_parts()?
+        .iter()
+        .position(|part| *part == field)?;
+    collection.split_key(key)?.into_iter().nth(place)
 }
 
 fn typed(

@@ -105,7 +105,30 @@ impl<'a> Planner<'a> {
                 descending: by.descending,
             });
         }
+        // A key that is made of columns comes in their order, where an index may help; what has no key in the order
+        // of all that is shown, so that pages of it fit together.
+        let further: Vec<FieldId> = match collection.key_parts() {
+            Some(parts) => parts.to_vec(),
+            None if collection.is_list_only() => collection
+                .field_ids()
+                .filter(|field| {
+                    collection.is_column(*field)
+                        && *rights.field(&collection, *field) == Access::Always
+                })
+                .collect(),
+            None => vec![],
+        };
+        order.extend(further.into_iter().map(|field| Order {
+            term: Term::Path(plain_path(&collection, field)),
+            descending: false,
+        }));
         if let Page::After { first, nulls } = &query.page {
+            if collection.is_list_only() {
+                return Err(Refused::BadQuery(format!(
+                    "'{}' has no key to continue after; use an offset",
+                    collection.name
+                )));
+            }
             let key = Term::Path(plain_path(&collection, collection.key));
             condition = condition.and(after(&order, &key, *first, nulls)?);
             for (place, order) in order.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CollectionName, FieldType, Value};
+use crate::{CollectionName, ExistingColumn, ExistingTable, FieldType, Value};
 
 /// A collection's place in its [`Catalog`]; meaningless outside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,13 +43,15 @@ pub struct Collection {
     pub relations: Vec<ToMany>,
     /// Further indexes, as lists of fields.
     pub indexes: Vec<Vec<FieldId>>,
+    /// The table, where it was there before; `None` for one of our own making.
+    pub existing: Option<ExistingTable>,
 }
 
 /// How a new record comes by its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeySource {
-    /// The database counts up; a number is never used twice.
+    /// The database makes it. In tables of our own making it counts up, and a number is never used twice.
     Sequence,
     /// A UUID (version 7) is made unless one is sent.
     Uuid,
@@ -60,7 +62,7 @@ pub enum KeySource {
 /// A column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
-    /// Its name, also the column's.
+    /// Its name, also the column's in a table of our own making.
     pub name: Arc<str>,
     /// What it holds.
     pub ty: FieldType,
@@ -74,6 +76,8 @@ pub struct Field {
     pub relation: Option<ToOne>,
     /// `users` only: whether the account's owner may write it even though rules read it.
     pub self_writable: bool,
+    /// The column, where its table was there before.
+    pub existing: Option<ExistingColumn>,
 }
 
 /// The value of a field that was not sent.
@@ -161,6 +165,12 @@ impl Catalog {
     /// The collection of that name, written `grades` or `shop/orders`.
     pub fn find_text(&self, name: &str) -> Option<&Arc<Collection>> {
         self.find(&CollectionName::parse(name).ok()?)
+    }
+
+    /// Whether a relation points at an account by its number: there a bare `$user` is the number.
+    pub fn is_users_number(&self, relation: &ToOne) -> bool {
+        let target = self.get(relation.target);
+        target.system && relation.by != target.key
     }
 
     /// All collections, in order of id.

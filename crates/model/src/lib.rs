@@ -7,6 +7,7 @@
 mod catalog;
 mod condition;
 mod environment;
+mod existing;
 mod key;
 mod query;
 mod record;
@@ -16,6 +17,7 @@ mod value;
 pub use catalog::*;
 pub use condition::*;
 pub use environment::*;
+pub use existing::*;
 pub use key::*;
 pub use query::*;
 pub use record::*;

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use portreeve_model::{
-    Catalog, Collection, CollectionId, CollectionName, Field, FieldDefault, FieldId, FieldType,
-    KeySource, OnDelete, ToMany, ToOne, Value, Via,
+    Catalog, Collection, CollectionId, CollectionName, ExistingKey, ExistingTable, Field,
+    FieldDefault, FieldId, FieldType, KeySource, OnDelete, ToMany, ToOne, Value, Via,
 };
 
-use crate::{CollectionDefinition, Place, Problem, RelationVia, suggestion};
+use crate::{
+    CollectionDefinition, ExistingDefinition, ExistingKeyDefinition, Place, Problem,
+    ReferenceDefinition, RelationVia, suggestion,
+};
 
 /// A column of one of the product's own collections: name, type, nullable.
 pub type SystemColumn = (&'static str, FieldType, bool);
@@ -149,8 +152,13 @@ pub fn build_catalog(definitions: &[CollectionDefinition]) -> Result<Catalog, Ve
         fields.extend(definition.fields.iter().map(|declared| Field {
             nullable: !declared.required,
             unique: declared.unique,
+            existing: declared.existing.clone(),
             ..field(&declared.name, declared.ty.unwrap_or(FieldType::Text), true)
         }));
+        let existing = definition
+            .existing
+            .as_ref()
+            .map(|existing| existing_table(definition, existing, &mut fields, &mut problems));
         collections.push(Collection {
             id: CollectionId(0),
             name: definition.name.clone(),
@@ -161,6 +169,7 @@ pub fn build_catalog(definitions: &[CollectionDefinition]) -> Result<Catalog, Ve
             fields,
             relations: vec![],
             indexes: vec![],
+            existing,
         });
     }
     if let Some(definition) = own_user_fields {
@@ -242,6 +251,49 @@ fn field(name: &str, ty: FieldType, nullable: bool) -> Field {
         default: None,
         relation: None,
         self_writable: false,
+        existing: None,
+    }
+}
+
+// What a table that was there before is called, and the key's part in its fields, of which it is the first.
+fn existing_table(
+    definition: &CollectionDefinition,
+    existing: &ExistingDefinition,
+    fields: &mut [Field],
+    problems: &mut Vec<Problem>,
+) -> ExistingTable {
+    let key = match &existing.key {
+        ExistingKeyDefinition::Column(column, _) => {
+            fields[0].existing = Some(column.clone());
+            ExistingKey::Column
+        }
+        ExistingKeyDefinition::Fields(names) => {
+            let mut parts = vec![];
+            for name in names {
+                match fields[1..].iter().position(|field| *field.name == **name) {
+                    Some(place) => parts.push(FieldId::at(place + 1)),
+                    None => problems.push(problem(
+                        &definition.place,
+                        "unknown_field",
+                        format!(
+                            "the key of '{}' names '{name}', which is no field",
+                            definition.name
+                        ),
+                    )),
+                }
+            }
+            ExistingKey::Columns(parts)
+        }
+        ExistingKeyDefinition::Missing => {
+            fields[0].nullable = true;
+            fields[0].unique = false;
+            ExistingKey::Missing
+        }
+    };
+    ExistingTable {
+        schema: existing.schema.clone(),
+        table: existing.table.clone(),
+        key,
     }
 }
 
@@ -268,6 +320,7 @@ fn system(name: &str, columns: &[SystemColumn]) -> Collection {
         fields,
         relations: vec![],
         indexes: vec![],
+        existing: None,
     }
 }
 
@@ -288,63 +341,108 @@ fn references(
             ));
             continue;
         }
-        let Some(to) = &declared.to else { continue };
-        let Some(target) = ids.get(&to.collection).copied() else {
-            let known: Vec<String> = ids.keys().map(ToString::to_string).collect();
-            let hint = suggestion(&to.collection.to_string(), known.iter().map(String::as_str));
-            problems.push(problem(
-                &declared.place,
-                "unknown_collection",
-                format!("there is no collection '{}'{hint}", to.collection),
-            ));
-            continue;
+        if let Some(to) = &declared.to {
+            let pointing = Pointing {
+                name: &declared.name,
+                to,
+                required: declared.required,
+                place: &declared.place,
+            };
+            reference(&pointing, id, ids, collections, problems);
+        }
+    }
+    if let Some(ExistingDefinition {
+        key: ExistingKeyDefinition::Column(_, Some(to)),
+        ..
+    }) = &definition.existing
+    {
+        let pointing = Pointing {
+            name: &definition.key,
+            to,
+            required: true,
+            place: &definition.place,
         };
-        let users = to.collection == CollectionName::main("users");
-        if collections[target.0 as usize].system && !users {
-            problems.push(problem(
-                &declared.place,
-                "bad_value",
-                format!("'{}' cannot point at '{}': of the product's own collections only users can be pointed at", declared.name, to.collection),
-            ));
-            continue;
-        }
-        if to.by_number && !users {
-            problems.push(problem(
-                &declared.place,
-                "bad_value",
-                format!(
-                    "'by: number' works for users only, and '{}' points at '{}'",
-                    declared.name, to.collection
-                ),
-            ));
-            continue;
-        }
-        if to.on_delete == OnDelete::SetNull && declared.required {
-            problems.push(problem(
-                &declared.place,
-                "conflict",
-                format!("'{}' is required and cannot be set to null when its target is deleted; use 'restrict' or 'cascade'", declared.name),
-            ));
-        }
-        let target_collection = &collections[target.0 as usize];
-        let by = if to.by_number {
-            target_collection
-                .find_field("number")
-                .unwrap_or(target_collection.key)
-        } else {
-            target_collection.key
-        };
-        let ty = target_collection.field(by).ty;
-        let collection = &mut collections[id.0 as usize];
-        if let Some(field) = collection.find_field(&declared.name) {
-            let field = &mut collection.fields[field.index()];
-            field.ty = ty;
-            field.relation = Some(ToOne {
-                target,
-                by,
-                on_delete: to.on_delete,
-            });
-        }
+        reference(&pointing, id, ids, collections, problems);
+    }
+}
+
+// A field that points somewhere.
+struct Pointing<'a> {
+    name: &'a str,
+    to: &'a ReferenceDefinition,
+    required: bool,
+    place: &'a Place,
+}
+
+fn reference(
+    pointing: &Pointing<'_>,
+    id: CollectionId,
+    ids: &BTreeMap<CollectionName, CollectionId>,
+    collections: &mut [Collection],
+    problems: &mut Vec<Problem>,
+) {
+    let (name, to) = (pointing.name, pointing.to);
+    let mut fail = |code, message| problems.push(problem(pointing.place, code, message));
+    let Some(target) = ids.get(&to.collection).copied() else {
+        let known: Vec<String> = ids.keys().map(ToString::to_string).collect();
+        let hint = suggestion(&to.collection.to_string(), known.iter().map(String::as_str));
+        return fail(
+            "unknown_collection",
+            format!("there is no collection '{}'{hint}", to.collection),
+        );
+    };
+    let users = to.collection == CollectionName::main("users");
+    if collections[target.0 as usize].system && !users {
+        return fail(
+            "bad_value",
+            format!(
+                "'{name}' cannot point at '{}': of the product's own collections only users can be pointed at",
+                to.collection
+            ),
+        );
+    }
+    if to.by_number && !users {
+        return fail(
+            "bad_value",
+            format!(
+                "'by: number' works for users only, and '{name}' points at '{}'",
+                to.collection
+            ),
+        );
+    }
+    if to.on_delete == OnDelete::SetNull && pointing.required {
+        fail(
+            "conflict",
+            format!(
+                "'{name}' is required and cannot be set to null when its target is deleted; use 'restrict' or 'cascade'"
+            ),
+        );
+    }
+    let target_collection = &collections[target.0 as usize];
+    let by = match &to.by_field {
+        Some(by) => target_collection.find_field(by),
+        None if to.by_number => target_collection.find_field("number"),
+        None => Some(target_collection.key),
+    };
+    let Some(by) = by.filter(|by| target_collection.is_column(*by)) else {
+        return fail(
+            "bad_value",
+            format!(
+                "'{name}' cannot point at '{}': no single column names a record of it",
+                to.collection
+            ),
+        );
+    };
+    let ty = target_collection.field(by).ty;
+    let collection = &mut collections[id.0 as usize];
+    if let Some(field) = collection.find_field(name) {
+        let field = &mut collection.fields[field.index()];
+        field.ty = ty;
+        field.relation = Some(ToOne {
+            target,
+            by,
+            on_delete: to.on_delete,
+        });
     }
 }
 

@@ -620,9 +620,17 @@ impl Compiler<'_> {
                 continue;
             };
             let declared = collection.field(field);
+            if !collection.is_writable(field) {
+                self.fail(
+                    &permission.place,
+                    "bad_value",
+                    format!("{key}: '{name}' is made by the database and cannot be written"),
+                );
+                continue;
+            }
             let by_number = declared
                 .relation
-                .is_some_and(|to| to.by != self.catalog.get(to.target).key);
+                .is_some_and(|to| self.catalog.is_users_number(&to));
             let slot = match value {
                 FieldValue::Json(json) => portreeve_model::Value::from_json(declared.ty, json)
                     .map(Slot::Literal)

@@ -3,7 +3,8 @@
 
 use ipnet::IpNet;
 use portreeve_model::{
-    CollectionName, FieldType, KeySource, Literal, OnDelete, Operand, Rule, Variable,
+    CollectionName, ExistingColumn, FieldType, KeySource, Literal, OnDelete, Operand, Rule,
+    Variable,
 };
 
 use crate::Place;
@@ -30,7 +31,8 @@ pub use write::{
 /// An access document.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
-    /// `collections:`; an entry `users` adds own columns to the accounts.
+    /// `collections:`; an entry `users` adds own columns to the accounts. Those with [`CollectionDefinition::existing`]
+    /// come from what was found in the database, never from a file, and are neither written nor stored.
     pub collections: Vec<CollectionDefinition>,
     /// `actions:`, the application's own, such as `invoice.approve`.
     pub actions: Vec<ActionDefinition>,
@@ -63,8 +65,32 @@ pub struct CollectionDefinition {
     pub relations: Vec<RelationDefinition>,
     /// `indexes:`.
     pub indexes: Vec<Vec<String>>,
+    /// The table it describes, where that was there before.
+    pub existing: Option<ExistingDefinition>,
     /// Where it stands.
     pub place: Place,
+}
+
+/// The table of a collection that was there before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExistingDefinition {
+    /// The schema it is in; `None` where the database has none.
+    pub schema: Option<String>,
+    /// Its name, exactly as the database has it.
+    pub table: String,
+    /// What names a record of it.
+    pub key: ExistingKeyDefinition,
+}
+
+/// What names a record of an existing table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExistingKeyDefinition {
+    /// One column, and where it points: a key may be a relation too.
+    Column(ExistingColumn, Option<ReferenceDefinition>),
+    /// These fields together.
+    Fields(Vec<String>),
+    /// Nothing: its records can be listed and nothing else.
+    Missing,
 }
 
 /// A field as declared: `title: text` or `student: { to: users, required: true }`.
@@ -84,6 +110,8 @@ pub struct FieldDefinition {
     pub default: Option<serde_json::Value>,
     /// `self_writable:`, for own columns of `users`.
     pub self_writable: bool,
+    /// The column, where its table was there before.
+    pub existing: Option<ExistingColumn>,
     /// Where it stands.
     pub place: Place,
 }
@@ -95,6 +123,8 @@ pub struct ReferenceDefinition {
     pub collection: CollectionName,
     /// `by: number`, for users only; otherwise the target's key.
     pub by_number: bool,
+    /// Between existing tables: the target's field it holds, where that is not its key.
+    pub by_field: Option<String>,
     /// `on_delete: restrict | set_null | cascade`.
     pub on_delete: OnDelete,
 }

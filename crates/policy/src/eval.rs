@@ -29,6 +29,14 @@ impl Record {
         Self(collection.field_ids().map(value).collect())
     }
 
+    /// Makes the key anew where it is made of other fields.
+    pub fn compose_key(&mut self, collection: &Collection) {
+        if let Some(parts) = collection.key_parts() {
+            let key = collection.compose_key(parts.iter().map(|part| self.get(*part)));
+            self.0[collection.key.index()] = key;
+        }
+    }
+
     /// The value of a field.
     pub fn get(&self, field: FieldId) -> &Value {
         self.0.get(field.index()).unwrap_or(&Value::Null)

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use portreeve_model::{Catalog, CollectionId, FieldId, KeySource, OnDelete, Rule, Value};
+use portreeve_model::{
+    Catalog, CollectionId, FieldId, FieldType, KeySource, OnDelete, Rule, Value,
+};
 
 use crate::{
     Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, Facts, Guards, Judgement,
@@ -243,16 +245,14 @@ impl MemoryWorld {
                 MemoryOutcome::NotFound
             }
         };
-        if kind == WriteKind::Create && self.catalog().get(collection).system {
+        let sealed = self.catalog().get(collection).is_sealed();
+        if kind == WriteKind::Create && sealed {
             return Err(refused());
         }
-        // System collections are written by typed operations only; the record decides what is told.
+        // System collections are written by typed operations only, and what has no key by nothing here; the record
+        // decides what is told.
         let nothing = Rights::nothing(collection, action);
-        let write = if self.catalog().get(collection).system {
-            &nothing
-        } else {
-            &*write
-        };
+        let write = if sealed { &nothing } else { &*write };
         if kind == WriteKind::Update && !write.allows_something() && !read.allows_something() {
             return Err(MemoryOutcome::NotFound);
         }
@@ -344,6 +344,7 @@ impl MemoryWorld {
     ) -> Option<Record> {
         let collection = self.catalog().get(id);
         let mut record = Record::draft(collection, assignments, asker.context.now);
+        record.compose_key(collection);
         if record.get(collection.key).is_null() {
             record.0[collection.key.index()] = self.next_key(id)?;
         }
@@ -378,14 +379,14 @@ impl MemoryWorld {
         let collection = self.catalog().get(id);
         let records = self.records.get(&id).map(Vec::as_slice).unwrap_or_default();
         match collection.key_source {
-            KeySource::Sequence => {
+            KeySource::Sequence if collection.key_field().ty == FieldType::Integer => {
                 let last = records
                     .iter()
                     .filter_map(|record| record.get(collection.key).as_integer())
                     .max();
                 Some(Value::Integer(last.unwrap_or(0).max(0) + 1))
             }
-            KeySource::Uuid => Some(Value::Text(format!(
+            KeySource::Sequence | KeySource::Uuid => Some(Value::Text(format!(
                 "00000000-0000-7000-8000-{:012x}",
                 records.len() + 1
             ))),
@@ -402,14 +403,20 @@ impl MemoryWorld {
         mut sent: Vec<(FieldId, Value)>,
     ) -> MemoryOutcome {
         sent.sort_by_key(|(field, _)| *field);
-        let key_field = self.catalog().get(collection).key;
+        let declared = Arc::clone(self.catalog().get(collection));
+        let parts = declared.key_parts().unwrap_or_default();
+        let values = declared.split_key(key).unwrap_or_default();
+        let named = |field: FieldId| {
+            let part = parts.iter().position(|part| *part == field);
+            part.map_or(key, |part| values.get(part).unwrap_or(&Value::Null))
+        };
         if sent
             .iter()
-            .any(|(field, value)| *field == key_field && value != key)
+            .any(|(field, value)| declared.names_record(*field) && value != named(*field))
         {
             return MemoryOutcome::Invalid("a record's key cannot be changed".into());
         }
-        sent.retain(|(field, _)| *field != key_field);
+        sent.retain(|(field, _)| !declared.names_record(*field));
         let fields: Vec<FieldId> = sent.iter().map(|(field, _)| *field).collect();
         let template = match self.template(
             asker,
@@ -446,6 +453,7 @@ impl MemoryWorld {
             for (field, value) in assignments {
                 record.0[field.index()] = value;
             }
+            record.compose_key(self.catalog().get(collection));
             if !self.storable(collection, &record, Some(key)) {
                 invalid = Some(unstorable());
                 continue;
@@ -491,7 +499,7 @@ impl MemoryWorld {
         let delete = self.rights(asker, collection, DELETE_ONE);
         let read = self.rights(asker, collection, READ_ONE);
         let nothing = Rights::nothing(collection, DELETE_ONE);
-        let delete = if self.catalog().get(collection).system {
+        let delete = if self.catalog().get(collection).is_sealed() {
             &nothing
         } else {
             &*delete

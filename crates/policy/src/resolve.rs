@@ -495,10 +495,7 @@ impl<'a> Resolver<'a> {
         collection
             .find_field(last)
             .and_then(|id| collection.field(id).relation)
-            .is_some_and(|relation| {
-                let target = self.catalog.get(relation.target);
-                relation.by != target.key
-            })
+            .is_some_and(|relation| self.catalog.is_users_number(&relation))
     }
 
     // `$user.team.name`: begins at the account's own row and reads the database from there.

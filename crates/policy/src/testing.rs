@@ -256,14 +256,31 @@ pub fn read_record(
     let collection = snapshot.catalog().get(id);
     let mut record = Record(vec![Value::Null; collection.fields.len()]);
     fill(snapshot, id, given, &mut record)?;
+    record.compose_key(collection);
+    if collection.is_list_only() {
+        return Ok(record);
+    }
     if record.get(collection.key).is_null() {
         return Err(format!(
             "a given record of '{}' needs its key '{}'",
             collection.name,
-            collection.key_field().name
+            key_names(collection)
         ));
     }
     Ok(record)
+}
+
+fn key_names(collection: &portreeve_model::Collection) -> String {
+    let names = collection.key_parts().map_or_else(
+        || vec![&*collection.key_field().name],
+        |parts| {
+            parts
+                .iter()
+                .map(|part| &*collection.field(*part).name)
+                .collect()
+        },
+    );
+    names.join("', '")
 }
 
 fn fill(
@@ -299,8 +316,8 @@ pub fn read_fields(
 }
 
 fn key_of(world: &MemoryWorld, id: CollectionId, key: &str) -> Result<Value, String> {
-    let ty = world.catalog().get(id).key_field().ty;
-    Value::from_text(ty, key).map_err(|error| format!("key: {error}"))
+    let key = world.catalog().get(id).parse_key(key);
+    key.map_err(|error| format!("key: {error}"))
 }
 
 fn meets(world: &mut MemoryWorld, asker: &Asker, expectation: &Expectation) -> Result<(), String> {

@@ -173,7 +173,7 @@ impl Portreeve {
         };
         asked.sent = typed(&collection, request.send.as_ref());
         if let Some(key) = &request.key {
-            asked.record = match Value::from_text(collection.key_field().ty, key) {
+            asked.record = match collection.parse_key(key) {
                 Ok(key) => asked.facts.record(collection.id, &key)?.map(Arc::new),
                 Err(_) => None,
             };

@@ -182,6 +182,7 @@ impl Reader<'_> {
             fields: own,
             relations,
             indexes: indexes.unwrap_or_default(),
+            existing: None,
             place,
         })
     }
@@ -275,6 +276,7 @@ impl Reader<'_> {
             unique: false,
             default: None,
             self_writable: false,
+            existing: None,
             place: self.place(mark),
         };
         self.check_name(key, false, mark);
@@ -357,6 +359,7 @@ impl Reader<'_> {
         field.to = Some(ReferenceDefinition {
             collection: target,
             by_number: by_number.unwrap_or_default(),
+            by_field: None,
             on_delete,
         });
         Some(field)

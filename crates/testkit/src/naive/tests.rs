@@ -147,6 +147,7 @@ fn field(name: &str, ty: FieldType) -> FieldDefinition {
         unique: false,
         default: None,
         self_writable: false,
+        existing: None,
         place: Place::default(),
     }
 }
@@ -157,6 +158,7 @@ fn link(name: &str, to: &str, by_number: bool) -> FieldDefinition {
         to: Some(ReferenceDefinition {
             collection: CollectionName::main(to),
             by_number,
+            by_field: None,
             on_delete: OnDelete::SetNull,
         }),
         ..field(name, FieldType::Text)
@@ -184,6 +186,7 @@ fn collection(
         fields,
         relations: relations.collect(),
         indexes: vec![],
+        existing: None,
         place: Place::default(),
     }
 }

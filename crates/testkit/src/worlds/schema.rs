@@ -80,6 +80,7 @@ fn field(name: &str, ty: FieldType) -> FieldDefinition {
         unique: false,
         default: None,
         self_writable: false,
+        existing: None,
         place: Place::default(),
     }
 }
@@ -99,6 +100,7 @@ fn link(dice: &mut Dice, field_name: &str, to: &str, by_number: bool) -> FieldDe
         to: Some(ReferenceDefinition {
             collection: name(to),
             by_number,
+            by_field: None,
             on_delete,
         }),
         ..field(field_name, FieldType::Text)
@@ -114,6 +116,7 @@ fn empty(collection: &str) -> CollectionDefinition {
         fields: vec![],
         relations: vec![],
         indexes: vec![],
+        existing: None,
         place: Place::default(),
     }
 }
