@@ -20,6 +20,7 @@ mod sql;
 mod sqlite;
 mod store;
 mod system;
+mod work;
 
 pub use error::{OpenError, StoreError};
 pub use options::{StoreOptions, Synchronous};

@@ -1,15 +1,14 @@
 //! The driver for the embedded database: one file, one writing thread, readers on every thread that asks.
 
 mod budget;
+mod digest;
 mod migrations;
 pub(crate) mod open;
-mod policy;
 mod reader;
 mod records;
-mod system;
+mod session;
 pub(crate) mod values;
 mod writer;
-mod writes;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,16 +22,17 @@ use portreeve_model::{Clock, Collection, FieldId, RecordSink, Value};
 use portreeve_policy::{Record, Snapshot};
 use rusqlite::{ErrorCode, ffi};
 
+use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
-use crate::sql::write;
+use crate::work::{Transaction, finish, policy, ready, system, writes};
 use crate::{
     Account, AccountSummary, Credential, OpenError, ReadOutcome, SessionFacts, StoreError,
     StoreOptions, StoredPolicy, WriteOutcome,
 };
 use reader::{Inline, LongReads};
 use records::Request;
-use values::Binding;
+use session::Reading;
 use writer::{Shared, Turn, Writer};
 
 /// An open database file.
@@ -62,8 +62,7 @@ impl Database {
             .map_err(|error| failed(error.into()))?;
         open::check_build(&connection).map_err(|error| failed(error.into()))?;
         migrations::run(&connection, &path, options.clock.now())?;
-        let shared =
-            Arc::new(system::load_shared(&connection).map_err(|error| failed(error.into()))?);
+        let shared = Arc::new(Shared::load(&connection).map_err(|error| failed(error.into()))?);
         let long = LongReads::start(&path, options.readers, reader::LONGEST)
             .map_err(|error| failed(error.into()))?;
         let writer = Writer::start(
@@ -97,8 +96,7 @@ impl Database {
         };
         let connection = open::read_connection(&path).map_err(|error| failed(error.into()))?;
         migrations::check_known(&connection, &path)?;
-        let shared =
-            Arc::new(system::load_shared(&connection).map_err(|error| failed(error.into()))?);
+        let shared = Arc::new(Shared::load(&connection).map_err(|error| failed(error.into()))?);
         let long =
             LongReads::start(&path, 1, reader::LONGEST).map_err(|error| failed(error.into()))?;
         Ok(Self {
@@ -109,6 +107,19 @@ impl Database {
             clock: None,
             writer: None,
             _lock: None,
+        })
+    }
+
+    fn look_up<T>(
+        &self,
+        run: impl AsyncFnOnce(&Reading<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.inline.look_up(|connection| {
+            let reading = Reading {
+                connection,
+                shared: &self.shared,
+            };
+            ready(run(&reading))
         })
     }
 
@@ -193,7 +204,7 @@ impl Database {
     pub async fn create(&self, create: Authorized<Create>) -> Result<WriteOutcome, StoreError> {
         self.writer()?
             .write(Turn::Shared, move |writing| {
-                writes::create(writing, &create)
+                ready(writes::create(writing, &create))
             })
             .await
     }
@@ -201,7 +212,7 @@ impl Database {
     pub async fn update(&self, update: Authorized<Update>) -> Result<WriteOutcome, StoreError> {
         self.writer()?
             .write(Turn::Shared, move |writing| {
-                writes::update(writing, &update)
+                ready(writes::update(writing, &update))
             })
             .await
     }
@@ -209,14 +220,18 @@ impl Database {
     pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
         self.writer()?
             .write(Turn::Shared, move |writing| {
-                writes::delete(writing, &delete)
+                ready(writes::delete(writing, &delete))
             })
             .await
     }
 
     pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
         let run = move |writing: &writer::Writing<'_>| {
-            writing.undoable(|_| policy::apply(writing, &apply))
+            ready(async {
+                Transaction::mark(writing).await?;
+                let result = policy::apply(writing, &apply).await;
+                finish(writing, result).await
+            })
         };
         self.writer()?
             .write_then(Turn::Schema, run, |version, shared| {
@@ -228,14 +243,14 @@ impl Database {
     pub async fn create_user(&self, create: Authorized<CreateUser>) -> Result<i64, StoreError> {
         self.writer()?
             .write(Turn::Shared, move |writing| {
-                system::create_user(writing, &create)
+                ready(system::create_user(writing, &create))
             })
             .await
     }
 
     pub async fn set_password(&self, set: Authorized<SetPassword>) -> Result<u64, StoreError> {
         let user = set.operation().user.clone();
-        let run = move |writing: &writer::Writing<'_>| system::set_password(writing, &set);
+        let run = move |writing: &writer::Writing<'_>| ready(system::set_password(writing, &set));
         let then = move |epoch: &u64, shared: &Shared| {
             shared.set_epoch(&user, *epoch);
             shared.revoke();
@@ -248,8 +263,7 @@ impl Database {
         limit: u32,
         after: Option<i64>,
     ) -> Result<Vec<AccountSummary>, StoreError> {
-        self.inline
-            .look_up(|connection| system::list_users(connection, limit, after))
+        self.look_up(async |reading| system::list_users(reading, limit, after).await)
     }
 
     pub fn find(
@@ -258,46 +272,29 @@ impl Database {
         field: FieldId,
         wanted: &Value,
     ) -> Result<Vec<Record>, StoreError> {
-        let fragment = write::find(Dialect::Sqlite, collection, field);
-        self.inline.look_up(|connection| {
-            let mut statement = connection.prepare_cached(&fragment.sql).map_err(failure)?;
-            statement
-                .raw_bind_parameter(1, values::any(wanted))
-                .map_err(failure)?;
-            let mut rows = statement.raw_query();
-            let mut found = vec![];
-            while let Some(row) = rows.next().map_err(failure)? {
-                let mut record = Vec::with_capacity(collection.fields.len());
-                for (place, field) in collection.fields.iter().enumerate() {
-                    record.push(values::value(
-                        row.get_ref(place).map_err(failure)?,
-                        field.ty,
-                    )?);
-                }
-                found.push(Record(record));
-            }
-            Ok(found)
-        })
+        self.look_up(async |reading| system::find(reading, collection, field, wanted).await)
     }
 
     pub fn load_policy(&self) -> Result<StoredPolicy, StoreError> {
         // From one state of the database.
         self.inline.look_up(|connection| {
             connection.execute_batch("BEGIN").map_err(failure)?;
-            let policy = policy::load(connection);
+            let reading = Reading {
+                connection,
+                shared: &self.shared,
+            };
+            let policy = ready(policy::load(&reading));
             connection.execute_batch("COMMIT").map_err(failure)?;
             policy
         })
     }
 
     pub fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
-        self.inline
-            .look_up(|connection| system::credential(connection, login))
+        self.look_up(async |reading| system::credential(reading, login).await)
     }
 
     pub fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
-        self.inline
-            .look_up(|connection| system::credential_facts(connection, &self.shared, user))
+        self.look_up(async |reading| system::credential_facts(reading, user).await)
     }
 
     pub async fn insert_session(
@@ -309,18 +306,25 @@ impl Database {
     ) -> Result<(), StoreError> {
         let user = user.to_owned();
         let run = move |writing: &writer::Writing<'_>| {
-            system::insert_session(writing, &token_hash, &user, now, expires)
+            ready(system::insert_session(
+                writing,
+                &token_hash,
+                &user,
+                now,
+                expires,
+            ))
         };
         self.writer()?.write(Turn::Shared, run).await
     }
 
     pub fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionFacts>, StoreError> {
-        self.inline
-            .look_up(|connection| system::session(connection, token_hash))
+        self.look_up(async |reading| system::session(reading, token_hash).await)
     }
 
     pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
-        let run = move |writing: &writer::Writing<'_>| system::delete_session(writing, &token_hash);
+        let run = move |writing: &writer::Writing<'_>| {
+            ready(system::delete_session(writing, &token_hash))
+        };
         self.writer()?
             .write_then(Turn::Shared, run, |_, shared| shared.revoke())
             .await
@@ -329,15 +333,14 @@ impl Database {
     pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
         self.writer()?
             .write(Turn::Shared, move |writing| {
-                system::expire_sessions(writing, now)
+                ready(system::expire_sessions(writing, now))
             })
             .await
     }
 
     pub fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
         let now = self.clock.as_ref().map_or(i64::MAX, |clock| clock.now());
-        self.inline
-            .look_up(|connection| system::has_administrator(connection, snapshot, now))
+        self.look_up(async |reading| system::has_administrator(reading, snapshot, now).await)
     }
 
     pub async fn first_administrator(
@@ -346,33 +349,31 @@ impl Database {
         snapshot: Arc<Snapshot>,
     ) -> Result<i64, StoreError> {
         let run = move |writing: &writer::Writing<'_>| {
-            system::first_administrator(writing, &user, &snapshot)
+            ready(system::first_administrator(writing, &user, &snapshot))
         };
         self.writer()?.write(Turn::Alone, run).await
     }
 
     pub fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.inline
-            .look_up(|connection| system::find_user(connection, name))
+        self.look_up(async |reading| system::find_user(reading, name).await)
     }
 
     pub fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.inline
-            .look_up(|connection| system::setting(connection, name))
+        self.look_up(async |reading| system::setting(reading, name).await)
     }
 
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
         let (name, value) = (name.to_owned(), value.to_owned());
         self.writer()?
             .write(Turn::Shared, move |writing| {
-                system::set_setting(writing, &name, &value)
+                ready(system::set_setting(writing, &name, &value))
             })
             .await
     }
 
     pub fn digest(&self, with_audit: bool) -> Result<[u8; 32], StoreError> {
         self.inline
-            .look_up(|connection| system::digest(connection, with_audit))
+            .look_up(|connection| digest::digest(connection, with_audit))
     }
 
     pub fn revocations(&self) -> u64 {

@@ -1,13 +1,23 @@
 //! Every piece of SQL that differs between databases. Decided by the parity table: text by code point, ASCII case
-//! folding only, `instr` and `substr` and never LIKE, decimals and times as integers, nulls last.
+//! folding only, never LIKE, decimals exact, times to the microsecond, nulls last.
 
-use portreeve_model::{DatePart, FieldType, MICROS, TextOp};
+use std::borrow::Cow;
+
+use portreeve_model::{
+    Collection, DatePart, Field, FieldType, MAIN_NAMESPACE, MICROS, TextOp, Value,
+};
+use portreeve_policy::SYSTEM_PREFIX;
+
+use super::fragment::BoundSlot;
+use super::pattern;
 
 /// Which database the text is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// The embedded database.
     Sqlite,
+    /// PostgreSQL 15 or newer.
+    Postgres,
 }
 
 impl Dialect {
@@ -16,16 +26,91 @@ impl Dialect {
         format!("\"{}\"", name.replace('"', "\"\""))
     }
 
-    /// The n-th parameter, counted from 1.
-    pub fn parameter(self, number: usize) -> String {
+    /// A collection's table. On PostgreSQL namespaces are schemas, and the product's own tables have one of their own.
+    pub fn table(self, collection: &Collection) -> String {
         match self {
-            Self::Sqlite => format!("?{number}"),
+            Self::Sqlite => self.name(&collection.table),
+            Self::Postgres => format!(
+                "{}.{}",
+                self.name(Self::schema(collection)),
+                self.name(self.bare_table(collection))
+            ),
         }
     }
 
-    /// The type of a column. Decimals and times are integers, booleans 0 and 1.
-    pub fn column_type(self, ty: FieldType) -> &'static str {
+    /// The name of a collection's table inside its schema.
+    pub fn bare_table(self, collection: &Collection) -> &str {
         match self {
+            Self::Sqlite => &collection.table,
+            Self::Postgres if collection.system => collection
+                .table
+                .strip_prefix(SYSTEM_PREFIX)
+                .unwrap_or(&collection.table),
+            Self::Postgres => collection.name.name(),
+        }
+    }
+
+    /// PostgreSQL: the schema a collection's table is in.
+    pub fn schema(collection: &Collection) -> &str {
+        if collection.system {
+            "portreeve"
+        } else if collection.name.namespace() == MAIN_NAMESPACE {
+            "public"
+        } else {
+            collection.name.namespace()
+        }
+    }
+
+    /// A column by itself.
+    pub fn column(self, field: &Field) -> String {
+        self.name(&field.name)
+    }
+
+    /// A named system statement, which is written for SQLite with numbered parameters and prefixed tables.
+    #[expect(
+        dead_code,
+        reason = "PostgreSQL alone needs it, whose driver comes next"
+    )]
+    pub fn system(self, sql: &str) -> Cow<'_, str> {
+        match self {
+            Self::Sqlite => Cow::Borrowed(sql),
+            Self::Postgres => {
+                Cow::Owned(sql.replace('?', "$").replace(SYSTEM_PREFIX, "portreeve."))
+            }
+        }
+    }
+
+    /// The n-th parameter, counted from 1. PostgreSQL is told its type, since it cannot always guess it.
+    pub fn parameter(self, number: usize, slot: &BoundSlot) -> String {
+        match self {
+            Self::Sqlite => format!("?{number}"),
+            Self::Postgres => {
+                let (ty, list) = match slot {
+                    BoundSlot::Value(_, ty) | BoundSlot::Key(ty) | BoundSlot::Assigned(_, ty) => {
+                        (*ty, "")
+                    }
+                    BoundSlot::List(_, ty) | BoundSlot::Keys(ty) => (*ty, "[]"),
+                    BoundSlot::Limit | BoundSlot::Offset => (FieldType::Integer, ""),
+                };
+                let name = match ty {
+                    FieldType::Text => "text",
+                    FieldType::Json => "json",
+                    FieldType::Uuid => "uuid",
+                    FieldType::Float => "float8",
+                    FieldType::Integer => "int8",
+                    FieldType::Decimal(_) => "numeric",
+                    FieldType::Boolean => "bool",
+                    FieldType::Timestamp => "timestamptz",
+                    FieldType::Datetime => "timestamp",
+                };
+                format!("${number}::{name}{list}")
+            }
+        }
+    }
+
+    /// The type of a column in a table of our own.
+    pub fn column_type(self, ty: FieldType) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Sqlite => match ty {
                 FieldType::Text | FieldType::Json | FieldType::Uuid => "TEXT",
                 FieldType::Float => "REAL",
@@ -35,6 +120,49 @@ impl Dialect {
                 | FieldType::Timestamp
                 | FieldType::Datetime => "INTEGER",
             },
+            Self::Postgres => match ty {
+                FieldType::Text => "text COLLATE \"C\"",
+                // Not jsonb, which would reorder members and respell numbers.
+                FieldType::Json => "json",
+                FieldType::Uuid => "uuid",
+                FieldType::Float => "float8",
+                FieldType::Integer => "int8",
+                FieldType::Decimal(scale) => return Cow::Owned(format!("numeric(18, {scale})")),
+                FieldType::Boolean => "bool",
+                FieldType::Timestamp => "timestamptz",
+                FieldType::Datetime => "timestamp",
+            },
+        })
+    }
+
+    /// A value written into a statement, as the column it belongs to wants it. For changes of tables alone: everything
+    /// else binds its values.
+    #[expect(dead_code, reason = "for the changes of tables on PostgreSQL")]
+    pub fn literal(self, value: &Value, ty: FieldType) -> String {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        match (self, value) {
+            (_, Value::Null) => "NULL".into(),
+            (Self::Sqlite, Value::Boolean(bool)) => i64::from(*bool).to_string(),
+            (Self::Postgres, Value::Boolean(bool)) => bool.to_string(),
+            (Self::Sqlite, Value::Integer(number)) => number.to_string(),
+            (Self::Postgres, Value::Integer(number)) => match ty {
+                FieldType::Decimal(scale) => portreeve_model::decimal_text(*number, scale),
+                FieldType::Timestamp => {
+                    format!("'{}'", portreeve_model::timestamp_text(*number))
+                }
+                FieldType::Datetime => format!("'{}'", portreeve_model::datetime_text(*number)),
+                _ => number.to_string(),
+            },
+            (_, Value::Float(float)) => format!("{float:?}"),
+            (_, Value::Text(text)) => quoted(text),
+        }
+    }
+
+    /// What an order of two values is asked by: PostgreSQL compares text by the language of the database unless told.
+    pub fn ordered(self, ty: FieldType, value: &str) -> String {
+        match (self, ty) {
+            (Self::Postgres, FieldType::Text) => format!("{value} COLLATE \"C\""),
+            _ => value.to_owned(),
         }
     }
 
@@ -47,34 +175,39 @@ impl Dialect {
         value: &str,
         needle: &str,
     ) -> String {
-        let fold = |text: &str| {
+        let fold = |text: &str| match (ignore_case, self) {
+            (false, _) => text.to_owned(),
             // Without ICU, which is not linked in, lower() folds A to Z and nothing else.
-            if ignore_case {
-                format!("lower({text})")
-            } else {
-                text.to_owned()
-            }
+            (true, Self::Sqlite) => format!("lower({text})"),
+            (true, Self::Postgres) => format!("lower({text} COLLATE \"C\")"),
         };
         let (value, needle) = (fold(value), fold(needle));
+        let (equal, found) = if negated { ("<>", "= 0") } else { ("=", "> 0") };
+        match (self, op) {
+            (Self::Sqlite, TextOp::Contains) => format!("instr({value}, {needle}) {found}"),
+            (Self::Sqlite, TextOp::StartsWith) => {
+                format!("substr({value}, 1, length({needle})) {equal} {needle}")
+            }
+            // Where the needle is longer, the start is zero or negative and substr gives less than the needle's
+            // length, which is never equal to it.
+            (Self::Sqlite, TextOp::EndsWith) => {
+                format!("substr({value}, length({value}) - length({needle}) + 1) {equal} {needle}")
+            }
+            (Self::Postgres, TextOp::Contains) => format!("strpos({value}, {needle}) {found}"),
+            (Self::Postgres, TextOp::StartsWith) => {
+                format!("left({value}, length({needle})) {equal} {needle}")
+            }
+            (Self::Postgres, TextOp::EndsWith) => {
+                format!("right({value}, length({needle})) {equal} {needle}")
+            }
+        }
+    }
+
+    /// The text of a regular expression as this database takes it.
+    pub fn pattern(self, regex: &str) -> String {
         match self {
-            Self::Sqlite => match op {
-                TextOp::Contains => format!(
-                    "instr({value}, {needle}) {} 0",
-                    if negated { "=" } else { ">" }
-                ),
-                TextOp::StartsWith => {
-                    format!(
-                        "substr({value}, 1, length({needle})) {} {needle}",
-                        if negated { "<>" } else { "=" }
-                    )
-                }
-                // Where the needle is longer, the start is zero or negative and substr gives less than the needle's
-                // length, which is never equal to it.
-                TextOp::EndsWith => format!(
-                    "substr({value}, length({value}) - length({needle}) + 1) {} {needle}",
-                    if negated { "<>" } else { "=" }
-                ),
-            },
+            Self::Sqlite => regex.to_owned(),
+            Self::Postgres => pattern::postgres(regex),
         }
     }
 
@@ -85,23 +218,33 @@ impl Dialect {
                 "{}portreeve_matches({pattern}, {value})",
                 if negated { "NOT " } else { "" }
             ),
+            Self::Postgres => format!(
+                "{value} COLLATE \"C\" {} {pattern}",
+                if negated { "!~" } else { "~" }
+            ),
         }
     }
 
-    /// The rows of a JSON list, as something to stand after IN.
-    pub fn json_list(self, parameter: &str) -> String {
+    /// Whether a value is among those of a list parameter.
+    pub fn among(self, negated: bool, value: &str, list: &str) -> String {
         match self {
-            Self::Sqlite => format!("(SELECT value FROM json_each({parameter}))"),
+            Self::Sqlite => format!(
+                "{value} {} (SELECT value FROM json_each({list}))",
+                if negated { "NOT IN" } else { "IN" }
+            ),
+            Self::Postgres if negated => format!("{value} <> ALL ({list})"),
+            Self::Postgres => format!("{value} = ANY ({list})"),
         }
     }
 
-    /// A part of a moment in microseconds since 1970. Division must round down before 1970 too.
-    pub fn date_part(self, part: DatePart, micros: &str) -> String {
+    /// A part of a moment. Where it is a number (SQLite), microseconds since 1970, division must round down before
+    /// 1970 too.
+    pub fn date_part(self, part: DatePart, ty: FieldType, moment: &str) -> String {
         match self {
             Self::Sqlite => {
-                let floor = |by: i64| format!("({micros} / {by} - ({micros} % {by} < 0))");
+                let floor = |by: i64| format!("({moment} / {by} - ({moment} % {by} < 0))");
                 let day = 86_400 * MICROS;
-                let in_day = || format!("(({micros} % {day} + {day}) % {day})");
+                let in_day = || format!("(({moment} % {day} + {day}) % {day})");
                 let civil = |format: &str| {
                     format!(
                         "CAST(strftime('{format}', {}, 'unixepoch') AS INTEGER)",
@@ -119,18 +262,35 @@ impl Dialect {
                     DatePart::Weekday => format!("((({} + 3) % 7 + 7) % 7 + 1)", floor(day)),
                 }
             }
+            Self::Postgres => {
+                let name = match part {
+                    DatePart::Year => "year",
+                    DatePart::Month => "month",
+                    DatePart::Day => "day",
+                    DatePart::Hour => "hour",
+                    DatePart::Minute => "minute",
+                    DatePart::Second => "second",
+                    DatePart::Weekday => "isodow",
+                };
+                let moment = match ty {
+                    FieldType::Timestamp => format!("({moment} AT TIME ZONE 'UTC')"),
+                    _ => moment.to_owned(),
+                };
+                // Rounded down: seconds come with their fraction.
+                format!("floor(extract({name} FROM {moment}))::int8")
+            }
         }
     }
 
     /// One part of an order, nulls last either way.
     pub fn order(self, term: &str, descending: bool, nullable: bool) -> String {
-        match self {
+        match (self, descending, nullable) {
             // Nulls are smallest here, so a descending order has them last anyway.
-            Self::Sqlite => match (descending, nullable) {
-                (true, _) => format!("{term} DESC"),
-                (false, true) => format!("{term} NULLS LAST"),
-                (false, false) => term.to_owned(),
-            },
+            (Self::Sqlite, true, _) | (Self::Postgres, true, false) => format!("{term} DESC"),
+            (Self::Sqlite, false, true) => format!("{term} NULLS LAST"),
+            // Nulls are largest here.
+            (Self::Postgres, true, true) => format!("{term} DESC NULLS LAST"),
+            (Self::Sqlite, false, false) | (Self::Postgres, false, _) => term.to_owned(),
         }
     }
 }

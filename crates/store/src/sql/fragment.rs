@@ -8,18 +8,18 @@ pub(crate) enum BoundSlot {
     /// A literal, an attribute of the caller, the time, a fact of the request, a claim, a value of the caller's.
     /// A value of another type than the one wanted is bound as null, so that comparing with it is unknown.
     Value(Slot, FieldType),
-    /// A list variable, as JSON text; null where it is missing.
+    /// A list variable; null where it is missing.
     List(Slot, FieldType),
-    /// The key of the one record asked for.
-    Key,
-    /// Keys of the records whose related records are read, as JSON text.
-    Keys,
+    /// The key of the one record asked for, as the column it is compared with.
+    Key(FieldType),
+    /// Values by which related records are found, as the column they are compared with.
+    Keys(FieldType),
     /// How many rows at most.
     Limit,
     /// How many rows to skip.
     Offset,
     /// The value a write gives a field.
-    Assigned(FieldId),
+    Assigned(FieldId, FieldType),
 }
 
 /// A statement or condition with its slots.

@@ -48,7 +48,7 @@ impl<'c> Scope<'c> {
         format!(
             "t{}.{}",
             self.alias,
-            lowering.dialect.name(&self.collection.field(field).name)
+            lowering.dialect.column(self.collection.field(field))
         )
     }
 
@@ -56,7 +56,7 @@ impl<'c> Scope<'c> {
     pub fn table(&self, lowering: &Lowering<'_>) -> String {
         format!(
             "{} t{}",
-            lowering.dialect.name(&self.collection.table),
+            lowering.dialect.table(self.collection),
             self.alias
         )
     }
@@ -95,7 +95,7 @@ impl<'c> Lowering<'c> {
                 self.slots.push(slot);
                 self.slots.len() - 1
             });
-        self.dialect.parameter(place + 1)
+        self.dialect.parameter(place + 1, &self.slots[place])
     }
 
     fn value(&mut self, slot: &Slot, ty: FieldType) -> String {
@@ -134,8 +134,16 @@ impl<'c> Lowering<'c> {
             Condition::Compare { left, op, right } => {
                 let op = if wanted { *op } else { op.negated() };
                 let role = self.leaf_role(condition, scope.collection, role);
+                let (dialect, ty) = (self.dialect, left.ty());
+                let equality = matches!(op, CompareOp::Equal | CompareOp::NotEqual);
                 self.leaf(left, scope, role, &mut |lowering, left| {
                     lowering.leaf(right, scope, role, &mut |_, right| {
+                        // Equality is the same in every language, and an index of any serves it.
+                        let right = if equality {
+                            right.to_owned()
+                        } else {
+                            dialect.ordered(ty, right)
+                        };
                         Holds::when(format!("{left} {} {right}", op.symbol()))
                     })
                 })
@@ -145,11 +153,11 @@ impl<'c> Lowering<'c> {
             }
             Condition::InVariable { term, list } => {
                 let parameter = self.parameter(BoundSlot::List(list.clone(), term.ty()));
-                let among = self.dialect.json_list(&parameter);
+                let dialect = self.dialect;
                 if wanted {
                     let role = self.leaf_role(condition, scope.collection, role);
                     return self.leaf(term, scope, role, &mut |_, value| {
-                        Holds::when(format!("{value} IN {among}"))
+                        Holds::when(dialect.among(false, value, &parameter))
                     });
                 }
                 // Nothing is in an empty list, not even null, so the term must not be required to have a value; and a
@@ -157,7 +165,7 @@ impl<'c> Lowering<'c> {
                 let value = self.scalar(term, scope);
                 Holds::all([
                     Holds::when(format!("{parameter} IS NOT NULL")),
-                    Holds::when(format!("{value} NOT IN {among}")),
+                    Holds::when(dialect.among(true, &value, &parameter)),
                 ])
             }
             Condition::IsNull(term) => self.is_null(term, scope, wanted),
@@ -177,7 +185,7 @@ impl<'c> Lowering<'c> {
             Condition::Matches { term, pattern } => {
                 let dialect = self.dialect;
                 let pattern = self.value(
-                    &Slot::Literal(Value::from(pattern.0.as_str())),
+                    &Slot::Literal(Value::Text(dialect.pattern(pattern.0.as_str()))),
                     FieldType::Text,
                 );
                 self.leaf(term, scope, Role::Filters, &mut |_, value| {
@@ -352,9 +360,9 @@ impl<'c> Lowering<'c> {
                 ask(self, &value)
             }
             Term::Part(part, inner) => {
-                let dialect = self.dialect;
+                let (dialect, ty) = (self.dialect, inner.ty());
                 self.leaf(inner, scope, Role::Filters, &mut |lowering, value| {
-                    ask(lowering, &dialect.date_part(*part, value))
+                    ask(lowering, &dialect.date_part(*part, ty, value))
                 })
             }
         }
@@ -433,8 +441,9 @@ impl<'c> Lowering<'c> {
             Term::Slot(slot, ty) => self.value(slot, *ty),
             Term::Path(path) => self.scalar_path(path, scope),
             Term::Part(part, inner) => {
+                let ty = inner.ty();
                 let inner = self.scalar(inner, scope);
-                self.dialect.date_part(*part, &inner)
+                self.dialect.date_part(*part, ty, &inner)
             }
             Term::Count(relation) => {
                 let from = self.scalar_path(&relation.from, scope);
@@ -575,6 +584,7 @@ impl<'c> Lowering<'c> {
                 let held = self.guard(relation.guard.as_ref(), &target);
                 Related {
                     near: target.column(self, fk),
+                    near_ty: target.collection.field(fk).ty,
                     tables: target.table(self),
                     held,
                     target,
@@ -599,6 +609,7 @@ impl<'c> Lowering<'c> {
                 let tables = format!("{}, {}", between.table(self), target.table(self));
                 Related {
                     near: between.column(self, near),
+                    near_ty: between.collection.field(near).ty,
                     tables,
                     held,
                     target,
@@ -619,6 +630,8 @@ impl<'c> Lowering<'c> {
 pub(crate) struct Related<'c> {
     /// The column that holds where they start.
     pub near: String,
+    /// Its type.
+    pub near_ty: FieldType,
     /// For FROM.
     pub tables: String,
     /// The guards, and what ties a junction to the target.

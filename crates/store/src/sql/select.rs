@@ -25,8 +25,8 @@ pub(crate) struct Node {
     pub places: Vec<Place>,
     /// Result columns of the sort terms and then of the key, with their types.
     pub last: Vec<(usize, FieldType)>,
-    /// In a node below the first: the result column that says which parent's the record is.
-    pub parent: usize,
+    /// In a node below the first: the result column that says which parent's the record is, and its type.
+    pub parent: (usize, FieldType),
     /// The relations to follow.
     pub expansions: Vec<Expansion>,
 }
@@ -43,8 +43,8 @@ pub(crate) enum Place {
 /// A relation that is followed for each record.
 #[derive(Debug)]
 pub(crate) struct Expansion {
-    /// The result column whose value related records point at, or that points at them.
-    pub from: usize,
+    /// The result column whose value related records point at, or that points at them, and its type.
+    pub from: (usize, FieldType),
     /// Whether there is a list of them.
     pub many: bool,
     /// The related records, asked for by [`BoundSlot::Keys`].
@@ -117,7 +117,7 @@ fn reached<'c>(
 ) -> Holds {
     match asked {
         Asked::One => {
-            let key = lowering.parameter(BoundSlot::Key);
+            let key = lowering.parameter(BoundSlot::Key(plan.collection().key_field().ty));
             let key = Holds::when(format!(
                 "{} = {key}",
                 scope.column(lowering, plan.collection().key)
@@ -185,7 +185,7 @@ fn page(dialect: Dialect, catalog: &Catalog, plan: &ReadPlan, asked: Asked) -> N
         },
         places,
         last,
-        parent: 0,
+        parent: (0, key_field.ty),
         expansions,
     }
 }
@@ -210,7 +210,11 @@ fn columns<'c>(
                 by,
                 plan,
             } => {
-                let from = results.place(lowering.masked_column(*field, mask.as_ref(), scope));
+                let ty = scope.collection.field(*field).ty;
+                let from = (
+                    results.place(lowering.masked_column(*field, mask.as_ref(), scope)),
+                    ty,
+                );
                 let node = related_one(lowering.dialect, catalog, plan, *by);
                 expansions.push(Expansion {
                     from,
@@ -220,8 +224,8 @@ fn columns<'c>(
                 Place::Expansion(expansions.len() - 1)
             }
             Selected::Many { relation, plan } => {
-                let from =
-                    results.place(lowering.scalar(&Term::Path(relation.from.clone()), scope));
+                let from = Term::Path(relation.from.clone());
+                let from = (results.place(lowering.scalar(&from, scope)), from.ty());
                 let node = related_many(lowering.dialect, catalog, plan, relation);
                 expansions.push(Expansion {
                     from,
@@ -245,10 +249,11 @@ fn related_one(
     let scope = lowering.scope(plan.collection());
     let mut results = Results(vec![]);
     let (places, expansions) = columns(&mut lowering, catalog, plan, &scope, &mut results);
+    let ty = plan.collection().field(by).ty;
     let by = scope.column(&lowering, by);
-    let parent = results.place(by.clone());
-    let keys = lowering.parameter(BoundSlot::Keys);
-    let wanted = Holds::when(format!("{by} IN {}", dialect.json_list(&keys)));
+    let parent = (results.place(by.clone()), ty);
+    let keys = lowering.parameter(BoundSlot::Keys(ty));
+    let wanted = Holds::when(dialect.among(false, &by, &keys));
     let reach = lowering.is_true(plan.condition(), &scope, Role::Filters);
     let held = Holds::all([wanted, reach]);
     let sql = format!(
@@ -285,9 +290,9 @@ fn related_many(
     let scope = related.target.clone();
     let mut results = Results(vec![]);
     let (places, expansions) = columns(&mut lowering, catalog, plan, &scope, &mut results);
-    let parent = results.place(related.near.clone());
-    let keys = lowering.parameter(BoundSlot::Keys);
-    let wanted = Holds::when(format!("{} IN {}", related.near, dialect.json_list(&keys)));
+    let parent = (results.place(related.near.clone()), related.near_ty);
+    let keys = lowering.parameter(BoundSlot::Keys(related.near_ty));
+    let wanted = Holds::when(dialect.among(false, &related.near, &keys));
     let reach = lowering.is_true(plan.condition(), &scope, Role::Filters);
     let held = Holds::all([wanted, related.held.clone(), reach]);
     let key = scope.column(&lowering, plan.collection().key);
@@ -307,7 +312,7 @@ fn related_many(
         .map(|place| format!("c{place}"))
         .collect();
     let sql = format!(
-        "SELECT {} FROM (SELECT {}, row_number() OVER (PARTITION BY {} ORDER BY {key}) AS place FROM {}{}{once}) \
+        "SELECT {} FROM (SELECT {}, row_number() OVER (PARTITION BY {} ORDER BY {key}) AS place FROM {}{}{once}) AS related \
          WHERE place <= {MANY_LIMIT} ORDER BY place",
         names.join(", "),
         named.join(", "),

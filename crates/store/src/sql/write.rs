@@ -1,6 +1,6 @@
 //! Writes as statements. The columns an INSERT or UPDATE names depend on the attempt, everything else on the template.
 
-use portreeve_model::{Catalog, Collection, Condition, FieldId};
+use portreeve_model::{Catalog, Collection, Condition, Field, FieldId};
 
 use super::dialect::Dialect;
 use super::fragment::{BoundSlot, Fragment, Holds};
@@ -19,17 +19,24 @@ fn truths<'c>(lowering: &mut Lowering<'c>, scope: &Scope<'c>, probes: &[Conditio
         .collect()
 }
 
-/// `INSERT INTO t (…) VALUES (…)`. Without RETURNING, which costs more than asking for the record afterwards.
+/// `INSERT INTO t (…) VALUES (…)`. Without RETURNING on SQLite, where it costs more than asking for the record
+/// afterwards; on PostgreSQL it tells the key the database has made.
 pub(crate) fn insert(dialect: Dialect, collection: &Collection, fields: &[FieldId]) -> Fragment {
-    let table = dialect.name(&collection.table);
+    let table = dialect.table(collection);
     let names: Vec<String> = fields
         .iter()
-        .map(|field| dialect.name(&collection.field(*field).name))
+        .map(|field| dialect.column(collection.field(*field)))
         .collect();
-    let values: Vec<String> = (1..=fields.len())
-        .map(|number| dialect.parameter(number))
+    let slots: Vec<BoundSlot> = fields
+        .iter()
+        .map(|field| BoundSlot::Assigned(*field, collection.field(*field).ty))
         .collect();
-    let sql = if fields.is_empty() {
+    let values: Vec<String> = slots
+        .iter()
+        .enumerate()
+        .map(|(place, slot)| dialect.parameter(place + 1, slot))
+        .collect();
+    let mut sql = if fields.is_empty() {
         format!("INSERT INTO {table} DEFAULT VALUES")
     } else {
         format!(
@@ -38,40 +45,39 @@ pub(crate) fn insert(dialect: Dialect, collection: &Collection, fields: &[FieldI
             values.join(", ")
         )
     };
-    Fragment {
-        sql,
-        slots: fields
-            .iter()
-            .map(|field| BoundSlot::Assigned(*field))
-            .collect(),
+    if dialect == Dialect::Postgres && !fields.contains(&collection.key) {
+        sql.push_str(" RETURNING ");
+        sql.push_str(&dialect.column(collection.key_field()));
     }
+    Fragment { sql, slots }
 }
 
 /// `UPDATE t SET … WHERE key = ?`. There is at least one field.
 pub(crate) fn update(dialect: Dialect, collection: &Collection, fields: &[FieldId]) -> Fragment {
-    let table = dialect.name(&collection.table);
+    let key = collection.key_field();
+    let slots: Vec<BoundSlot> = fields
+        .iter()
+        .map(|field| BoundSlot::Assigned(*field, collection.field(*field).ty))
+        .chain([BoundSlot::Key(key.ty)])
+        .collect();
+    let equal = |place: usize, column: &Field| {
+        format!(
+            "{} = {}",
+            dialect.column(column),
+            dialect.parameter(place + 1, &slots[place])
+        )
+    };
     let set: Vec<String> = fields
         .iter()
         .enumerate()
-        .map(|(place, field)| {
-            format!(
-                "{} = {}",
-                dialect.name(&collection.field(*field).name),
-                dialect.parameter(place + 1)
-            )
-        })
+        .map(|(place, field)| equal(place, collection.field(*field)))
         .collect();
-    let key = dialect.name(&collection.key_field().name);
     let sql = format!(
-        "UPDATE {table} SET {} WHERE {key} = {}",
+        "UPDATE {} SET {} WHERE {}",
+        dialect.table(collection),
         set.join(", "),
-        dialect.parameter(fields.len() + 1)
+        equal(fields.len(), key)
     );
-    let slots = fields
-        .iter()
-        .map(|field| BoundSlot::Assigned(*field))
-        .chain([BoundSlot::Key])
-        .collect();
     Fragment { sql, slots }
 }
 
@@ -108,7 +114,7 @@ pub(crate) fn look(
 }
 
 fn of_key<'c>(mut lowering: Lowering<'c>, scope: &Scope<'c>, results: &[String]) -> Fragment {
-    let key = lowering.parameter(BoundSlot::Key);
+    let key = lowering.parameter(BoundSlot::Key(scope.collection.key_field().ty));
     let sql = format!(
         "SELECT {} FROM {} WHERE {} = {key}",
         results.join(", "),
@@ -123,12 +129,17 @@ fn of_key<'c>(mut lowering: Lowering<'c>, scope: &Scope<'c>, results: &[String])
 
 /// `DELETE FROM t WHERE key = ?`
 pub(crate) fn delete(dialect: Dialect, collection: &Collection) -> Fragment {
-    let table = dialect.name(&collection.table);
-    let key = dialect.name(&collection.key_field().name);
-    let sql = format!("DELETE FROM {table} WHERE {key} = {}", dialect.parameter(1));
+    let key = collection.key_field();
+    let slot = BoundSlot::Key(key.ty);
+    let sql = format!(
+        "DELETE FROM {} WHERE {} = {}",
+        dialect.table(collection),
+        dialect.column(key),
+        dialect.parameter(1, &slot)
+    );
     Fragment {
         sql,
-        slots: vec![BoundSlot::Key],
+        slots: vec![slot],
     }
 }
 
@@ -142,7 +153,7 @@ pub(crate) fn link(
 ) -> Fragment {
     let mut lowering = Lowering::new(dialect, catalog, &[]);
     let scope = lowering.scope(collection);
-    let key = lowering.parameter(BoundSlot::Key);
+    let key = lowering.parameter(BoundSlot::Key(collection.field(by).ty));
     let by = Holds::when(format!("{} = {key}", scope.column(&lowering, by)));
     let reach = reach.map_or(Holds::Always, |reach| {
         lowering.is_true(reach, &scope, Role::Filters)
@@ -160,18 +171,19 @@ pub(crate) fn find(dialect: Dialect, collection: &Collection, field: FieldId) ->
     let columns: Vec<String> = collection
         .fields
         .iter()
-        .map(|field| dialect.name(&field.name))
+        .map(|field| dialect.column(field))
         .collect();
+    let slot = BoundSlot::Key(collection.field(field).ty);
     let sql = format!(
         "SELECT {} FROM {} WHERE {} = {} ORDER BY {}",
         columns.join(", "),
-        dialect.name(&collection.table),
-        dialect.name(&collection.field(field).name),
-        dialect.parameter(1),
-        dialect.name(&collection.key_field().name),
+        dialect.table(collection),
+        dialect.column(collection.field(field)),
+        dialect.parameter(1, &slot),
+        dialect.column(collection.key_field()),
     );
     Fragment {
         sql,
-        slots: vec![BoundSlot::Key],
+        slots: vec![slot],
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use portreeve_model::{Cell, Cells, Columns, FieldType, RecordSink, Value};
+use portreeve_model::{Cell, Cells, Columns, RecordSink, Value};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::failure;
-use super::values::{Binding, bind, json_list, text, value};
+use super::values::{bind, text, value};
+use crate::sql::binding::Binding;
 use crate::sql::fragment::Fragment;
 use crate::sql::select::{Expansion, Node, Place, ReadStatement};
 use crate::{ReadOutcome, StoreError};
@@ -281,10 +282,11 @@ fn fetch(
         }
         let mut from = vec![];
         for expansion in &node.expansions {
-            // The type says no more than how the value is written into a list of keys.
-            from.push(value(column(expansion.from)?, FieldType::Text)?);
+            let (place, ty) = expansion.from;
+            from.push(value(column(place)?, ty)?);
         }
-        let parent = value(column(node.parent)?, FieldType::Text)?;
+        let (place, ty) = node.parent;
+        let parent = value(column(place)?, ty)?;
         held.push(Held {
             cells,
             from,
@@ -344,14 +346,14 @@ fn relatives<'v>(
     from: impl Iterator<Item = &'v Value>,
 ) -> Result<HashMap<Value, Vec<Arc<Held>>>, StoreError> {
     let mut seen = HashSet::new();
-    let wanted: Vec<&Value> = from
+    let wanted: Vec<Value> = from
         .filter(|value| !value.is_null() && seen.insert(*value))
+        .cloned()
         .collect();
     let mut related: HashMap<Value, Vec<Arc<Held>>> = HashMap::new();
     for chunk in wanted.chunks(PARENTS) {
-        let keys = json_list(chunk.iter().copied());
         let binding = Binding {
-            keys: Some(&keys),
+            keys: chunk,
             ..*binding
         };
         let mut found = fetch(

@@ -1,16 +1,14 @@
 //! The one thread that writes. Tasks that wait together are committed together: a commit costs a wait for the disk,
 //! and one wait serves them all.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use portreeve_gate::{Authorized, Principal};
-use portreeve_model::{Clock, Entropy, FieldId};
+use portreeve_model::{Clock, Entropy};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,7 +16,7 @@ use super::budget::Budget;
 use super::failure;
 use super::reader::LONGEST;
 use crate::StoreError;
-use crate::sql::fragment::Fragment;
+use crate::work::Statements;
 
 /// So many tasks at most share a commit.
 const GROUP: usize = 256;
@@ -39,6 +37,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What the writer knows before its first task.
+    pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let shared = Self::default();
+        let version: i64 =
+            connection.query_row("SELECT version FROM portreeve_policy", [], |row| row.get(0))?;
+        shared.set_version(u64::try_from(version).unwrap_or(0));
+        let mut statement = connection.prepare("SELECT \"user\", epoch FROM portreeve_epochs")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (user, epoch): (String, i64) = (row.get(0)?, row.get(1)?);
+            shared.set_epoch(&user, u64::try_from(epoch).unwrap_or(0));
+        }
+        Ok(shared)
+    }
+
     /// The policy version in force.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
@@ -81,7 +94,7 @@ pub(crate) struct Writing<'a> {
     pub shared: &'a Shared,
     pub clock: &'a dyn Clock,
     pub entropy: &'a dyn Entropy,
-    statements: &'a Statements,
+    pub statements: &'a Statements,
     undoing: Undoing,
     // What can only be undone together with everybody else's work.
     spoiled: Cell<bool>,
@@ -99,107 +112,37 @@ enum Undoing {
     Savepoints,
 }
 
-/// Statements of writes, by template and the fields an attempt names. Emptied when full.
-#[derive(Default)]
-pub(crate) struct Statements(RefCell<HashMap<StatementKey, Rc<Fragment>>>);
-
-/// Which statement of which template.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct StatementKey {
-    pub template: u64,
-    pub part: Part,
-    pub fields: Vec<FieldId>,
-}
-
-/// A template's statements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Part {
-    Write,
-    Before,
-    After,
-    Link,
-}
-
-const STATEMENTS: usize = 1_024;
-
-impl Statements {
-    fn get(&self, key: &StatementKey, make: impl FnOnce() -> Fragment) -> Rc<Fragment> {
-        let mut known = self.0.borrow_mut();
-        if let Some(fragment) = known.get(key) {
-            return Rc::clone(fragment);
-        }
-        if known.len() >= STATEMENTS {
-            known.clear();
-        }
-        let fragment = Rc::new(make());
-        known.insert(key.clone(), Rc::clone(&fragment));
-        fragment
-    }
-}
-
 impl Writing<'_> {
-    /// Refuses what was authorized under other rights than those in force.
-    pub fn check_versions<O>(&self, authorized: &Authorized<O>) -> Result<(), StoreError> {
-        let same_epoch = match authorized.principal() {
-            Principal::User(user) => self.shared.epoch(user) == authorized.epoch(),
-            Principal::Anonymous | Principal::Operator => true,
-        };
-        if same_epoch && authorized.snapshot().version() == self.shared.version() {
-            Ok(())
-        } else {
-            Err(StoreError::VersionChanged)
-        }
-    }
-
-    /// A statement of a write template.
-    pub fn statement(&self, key: &StatementKey, make: impl FnOnce() -> Fragment) -> Rc<Fragment> {
-        self.statements.get(key, make)
-    }
-
-    /// Runs what may have to be undone. `undo` undoes it within `run`, for another attempt; an error undoes it too.
-    pub fn undoable<T>(
-        &self,
-        run: impl FnOnce(&Undo<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let undo = Undo { writing: self };
-        let savepoints = self.undoing == Undoing::Savepoints;
-        if savepoints {
+    pub(super) fn mark(&self) -> Result<(), StoreError> {
+        if self.undoing == Undoing::Savepoints {
             execute(self.connection, "SAVEPOINT task").map_err(failure)?;
         }
-        let result = run(&undo);
-        if result.is_err() {
-            undo.now()?;
-        }
-        if savepoints {
-            execute(self.connection, "RELEASE task").map_err(failure)?;
-        }
-        result
+        Ok(())
     }
-}
 
-/// Undoes what a task has done so far.
-pub(crate) struct Undo<'a> {
-    writing: &'a Writing<'a>,
-}
-
-impl Undo<'_> {
-    pub fn now(&self) -> Result<(), StoreError> {
-        let connection = self.writing.connection;
-        match self.writing.undoing {
-            Undoing::Savepoints => execute(connection, "ROLLBACK TO task").map_err(failure),
+    pub(super) fn undo(&self) -> Result<(), StoreError> {
+        match self.undoing {
+            Undoing::Savepoints => execute(self.connection, "ROLLBACK TO task").map_err(failure),
             Undoing::Unexpected => {
-                self.writing.spoiled.set(true);
+                self.spoiled.set(true);
                 // Nobody gets to see this: the task is run again.
                 Err(StoreError::Busy)
             }
             Undoing::Transaction => {
                 // Some errors end the transaction by themselves.
-                if !connection.is_autocommit() {
-                    execute(connection, "ROLLBACK").map_err(failure)?;
+                if !self.connection.is_autocommit() {
+                    execute(self.connection, "ROLLBACK").map_err(failure)?;
                 }
-                execute(connection, "BEGIN IMMEDIATE").map_err(failure)
+                execute(self.connection, "BEGIN IMMEDIATE").map_err(failure)
             }
         }
+    }
+
+    pub(super) fn release(&self) -> Result<(), StoreError> {
+        if self.undoing == Undoing::Savepoints {
+            execute(self.connection, "RELEASE task").map_err(failure)?;
+        }
+        Ok(())
     }
 }
 
@@ -410,7 +353,7 @@ fn serve(
         }
         if turn != Turn::Shared {
             // Statements were made from another catalog.
-            statements.0.borrow_mut().clear();
+            statements.clear();
         }
     }
 }
@@ -500,6 +443,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
+    use crate::work::{Transaction, finish, ready};
 
     struct Still;
 
@@ -592,16 +536,19 @@ mod tests {
                     insert(writing, 1)
                 }),
                 Box::new(|writing| {
-                    writing.undoable(|undo| {
+                    ready(async {
+                        Transaction::mark(writing).await?;
                         insert(writing, 2)?;
-                        undo.now()?;
-                        insert(writing, 3)
+                        Transaction::undo(writing).await?;
+                        let result = insert(writing, 3);
+                        finish(writing, result).await
                     })
                 }),
                 Box::new(|writing| {
-                    writing.undoable(|_| {
-                        insert(writing, 4)?;
-                        Err(StoreError::Check)
+                    ready(async {
+                        Transaction::mark(writing).await?;
+                        let result = insert(writing, 4).and(Err(StoreError::Check));
+                        finish(writing, result).await
                     })
                 }),
                 Box::new(|writing| insert(writing, 1)),

@@ -15,11 +15,12 @@ use proptest::test_runner::{Config, TestRunner};
 use rusqlite::Connection;
 
 use super::conditions::{CALLER, Choices, Maker};
+use crate::sql::binding::{Binding, bound};
 use crate::sql::ddl;
 use crate::sql::dialect::Dialect;
 use crate::sql::fragment::BoundSlot;
 use crate::sql::lower::{Lowering, Role};
-use crate::sqlite::values::{self, Binding, bind};
+use crate::sqlite::values::bind;
 
 const COLLECTIONS: &str = "
 collections:
@@ -137,7 +138,13 @@ fn fill(connection: &Connection, catalog: &Catalog, memory: &Memory) {
         let mut insert = connection.prepare_cached(&sql).expect("an insert");
         for record in records {
             insert
-                .execute(rusqlite::params_from_iter(record.0.iter().map(values::any)))
+                .execute(rusqlite::params_from_iter(
+                    collection
+                        .fields
+                        .iter()
+                        .zip(&record.0)
+                        .map(|(field, value)| bound(value, field.ty)),
+                ))
                 .expect("a row");
         }
     }

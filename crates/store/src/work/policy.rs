@@ -1,0 +1,371 @@
+//! Stores a policy and reads it back: tables, roles, profiles and definitions, the version and the audit, all in one
+//! transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portreeve_gate::{ApplyPolicy, Authorized, Principal};
+use portreeve_model::{FieldType, new_uuid};
+use portreeve_policy::{
+    Context, Document, Problem, Registration, action_from_json, action_to_json, build_catalog,
+    collection_from_json, collection_to_json, profile_from_json, profile_to_json, role_from_json,
+    role_to_json, rule_definition_from_json, rule_definition_to_json,
+};
+use serde_json::Value as Json;
+
+use super::{Connection, Row, Transaction, check_versions};
+use crate::sql::binding::Binding;
+use crate::sql::ddl::{self, Step};
+use crate::sql::dialect::Dialect;
+use crate::sql::fragment::Fragment;
+use crate::{StoreError, StoredPolicy};
+
+const COLLECTION: &str = "collection";
+const RULE: &str = "rule";
+const ACTION: &str = "action";
+const REGISTRATION: &str = "registration";
+
+/// Puts a policy in force. On SQLite it runs with foreign keys off; they are checked before it ends.
+pub(crate) async fn apply<X: Transaction>(
+    transaction: &X,
+    authorized: &Authorized<ApplyPolicy>,
+) -> Result<u64, StoreError> {
+    transaction.alone().await?;
+    check_versions(transaction, authorized).await?;
+    let operation = authorized.operation();
+    let (document, version) = (&*operation.document, operation.compiled.version());
+    // The snapshot's version is the one in force.
+    if operation.planned_on != authorized.snapshot().version() || version <= operation.planned_on {
+        return Err(StoreError::VersionChanged);
+    }
+    // What the tables are now is what was stored with them, whatever the caller's snapshot says.
+    let collections = parts(
+        definitions(transaction, COLLECTION).await?,
+        collection_from_json,
+    )?;
+    let old = build_catalog(&collections).map_err(|problems| unreadable(&problems))?;
+    let steps = ddl::plan(
+        transaction.dialect(),
+        &old,
+        operation.compiled.catalog(),
+        &operation.drops,
+        &operation.renames,
+        authorized.context().now,
+    );
+    run(transaction, &steps.map_err(StoreError::Schema)?).await?;
+    if transaction.dialect() == Dialect::Sqlite {
+        check_references(transaction).await?;
+    }
+    store(transaction, document).await?;
+    transaction
+        .execute(
+            "UPDATE portreeve_policy SET version = ?1",
+            &[i64::try_from(version).unwrap_or(i64::MAX).into()],
+        )
+        .await?;
+    let actor = actor(authorized.principal());
+    audit(
+        transaction,
+        authorized.context().now,
+        actor.as_deref(),
+        "policy.apply",
+        &version.to_string(),
+        Some(&operation.summary),
+    )
+    .await?;
+    Ok(version)
+}
+
+/// Who is written into the audit trail.
+pub(crate) fn actor(principal: &Principal) -> Option<String> {
+    match principal {
+        Principal::User(id) => Some(id.to_string()),
+        Principal::Anonymous => None,
+        Principal::Operator => Some("operator".into()),
+    }
+}
+
+/// A row of the audit trail.
+pub(crate) async fn audit<X: Transaction>(
+    transaction: &X,
+    at: i64,
+    actor: Option<&str>,
+    action: &str,
+    target: &str,
+    detail: Option<&Json>,
+) -> Result<(), StoreError> {
+    let detail = detail.map(Json::to_string);
+    transaction
+        .execute(
+            "INSERT INTO portreeve_audit (at, actor, action, target, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+            &[
+                at.into(),
+                actor.into(),
+                action.into(),
+                target.into(),
+                detail.as_ref().into(),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+async fn run<X: Transaction>(transaction: &X, steps: &[Step]) -> Result<(), StoreError> {
+    for step in steps {
+        match step {
+            Step::Run(sql) => transaction.change_tables(sql).await?,
+            Step::Require { sql, message } => {
+                let fragment = Fragment {
+                    sql: sql.clone(),
+                    slots: vec![],
+                };
+                let context = Context::default();
+                let rows = transaction
+                    .rows(&fragment, &Binding::new(&context), &[FieldType::Integer])
+                    .await?;
+                let count = rows
+                    .first()
+                    .and_then(|row| row[0].as_integer())
+                    .unwrap_or(0);
+                if count > 0 {
+                    return Err(StoreError::Schema(
+                        message.replace("{count}", &count.to_string()),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn check_references<X: Transaction>(transaction: &X) -> Result<(), StoreError> {
+    let sql = "SELECT \"table\", fkid FROM pragma_foreign_key_check LIMIT 1";
+    let rows = transaction.ask(sql, &[]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let (table, reference) = (row.text(0)?, row.integer(1)?);
+    let sql = "SELECT \"from\" FROM pragma_foreign_key_list(?1) WHERE id = ?2";
+    let rows = transaction
+        .ask(sql, &[table.into(), reference.into()])
+        .await?;
+    let field = rows.first().map_or(Ok("?"), |row| row.text(0))?;
+    Err(StoreError::Schema(format!(
+        "'{table}.{field}' has values that point at no record; correct them before it becomes a relation"
+    )))
+}
+
+// Only what differs is written: a policy may have ten thousand roles, and usually one of them changes.
+async fn store<X: Transaction>(transaction: &X, document: &Document) -> Result<(), StoreError> {
+    let collections = document
+        .collections
+        .iter()
+        .map(|one| (one.name.to_string(), collection_to_json(one)));
+    store_definitions(transaction, COLLECTION, collections.collect()).await?;
+    let rules = document
+        .rules
+        .iter()
+        .map(|one| (one.name.clone(), rule_definition_to_json(one)));
+    store_definitions(transaction, RULE, rules.collect()).await?;
+    let actions = document
+        .actions
+        .iter()
+        .map(|one| (one.name.clone(), action_to_json(one)));
+    store_definitions(transaction, ACTION, actions.collect()).await?;
+    let registration = Json::from(document.registration.roles.clone());
+    store_definitions(
+        transaction,
+        REGISTRATION,
+        vec![("roles".into(), registration)],
+    )
+    .await?;
+    let roles = document.roles.iter().map(|role| Named {
+        key: &role.key,
+        label: &role.label,
+        description: &role.description,
+        definition: role_to_json(role).to_string(),
+    });
+    store_named(transaction, "portreeve_roles", roles.collect()).await?;
+    let profiles = document.profiles.iter().map(|profile| Named {
+        key: &profile.key,
+        label: &profile.label,
+        description: &profile.description,
+        definition: profile_to_json(profile).to_string(),
+    });
+    store_named(transaction, "portreeve_profiles", profiles.collect()).await
+}
+
+async fn store_definitions<X: Transaction>(
+    transaction: &X,
+    kind: &str,
+    list: Vec<(String, Json)>,
+) -> Result<(), StoreError> {
+    // Named by its table, or a definition of the row that is there would be meant.
+    let upsert =
+        "INSERT INTO portreeve_definitions (kind, name, position, definition) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (kind, name) DO UPDATE SET position = excluded.position, definition = excluded.definition
+         WHERE portreeve_definitions.position <> excluded.position
+            OR portreeve_definitions.definition <> excluded.definition";
+    let mut kept = BTreeSet::new();
+    for (position, (name, definition)) in list.into_iter().enumerate() {
+        let definition = definition.to_string();
+        let parameters = [
+            kind.into(),
+            (&name).into(),
+            place(position).into(),
+            (&definition).into(),
+        ];
+        transaction.execute(upsert, &parameters).await?;
+        kept.insert(name);
+    }
+    let sql = "SELECT name FROM portreeve_definitions WHERE kind = ?1";
+    for row in transaction.ask(sql, &[kind.into()]).await? {
+        let name = row.text(0)?;
+        if !kept.contains(name) {
+            let sql = "DELETE FROM portreeve_definitions WHERE kind = ?1 AND name = ?2";
+            transaction
+                .execute(sql, &[kind.into(), name.into()])
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+struct Named<'a> {
+    key: &'a str,
+    label: &'a str,
+    description: &'a str,
+    definition: String,
+}
+
+async fn store_named<X: Transaction>(
+    transaction: &X,
+    table: &str,
+    list: Vec<Named<'_>>,
+) -> Result<(), StoreError> {
+    let sql = format!("SELECT \"key\", label, description, definition, position FROM {table}");
+    let mut known = BTreeMap::new();
+    for row in transaction.ask(&sql, &[]).await? {
+        known.insert(row.text(0)?.to_owned(), row);
+    }
+    let update = format!(
+        "UPDATE {table} SET label = ?2, description = ?3, definition = ?4, position = ?5 WHERE \"key\" = ?1"
+    );
+    let insert = format!(
+        "INSERT INTO {table} (\"key\", label, description, definition, position, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+    );
+    for (position, one) in list.iter().enumerate() {
+        let position = place(position);
+        let id;
+        let mut parameters = vec![
+            one.key.into(),
+            one.label.into(),
+            one.description.into(),
+            (&one.definition).into(),
+            position.into(),
+        ];
+        match known.remove(one.key) {
+            Some(row) if one.is(&row, position)? => {}
+            Some(_) => {
+                transaction.execute(&update, &parameters).await?;
+            }
+            None => {
+                id = new_uuid(transaction.clock(), transaction.entropy())
+                    .hyphenated()
+                    .to_string();
+                parameters.push((&id).into());
+                transaction.execute(&insert, &parameters).await?;
+            }
+        }
+    }
+    for key in known.keys() {
+        let sql = format!("DELETE FROM {table} WHERE \"key\" = ?1");
+        transaction.execute(&sql, &[key.into()]).await?;
+    }
+    Ok(())
+}
+
+impl Named<'_> {
+    fn is(&self, row: &Row, position: i64) -> Result<bool, StoreError> {
+        Ok(row.text(1)? == self.label
+            && row.text(2)? == self.description
+            && row.text(3)? == self.definition
+            && row.integer(4)? == position)
+    }
+}
+
+fn place(position: usize) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
+
+/// The policy as stored.
+pub(crate) async fn load<C: Connection>(connection: &C) -> Result<StoredPolicy, StoreError> {
+    let rows = connection
+        .ask("SELECT version FROM portreeve_policy", &[])
+        .await?;
+    let version = rows.first().ok_or(StoreError::Gone)?.unsigned(0)?;
+    let mut document = Document {
+        collections: parts(
+            definitions(connection, COLLECTION).await?,
+            collection_from_json,
+        )?,
+        rules: parts(
+            definitions(connection, RULE).await?,
+            rule_definition_from_json,
+        )?,
+        actions: parts(definitions(connection, ACTION).await?, action_from_json)?,
+        ..Document::default()
+    };
+    let registration = definitions(connection, REGISTRATION).await?;
+    if let Some((_, roles)) = registration.into_iter().next() {
+        let roles = serde_json::from_value(roles)
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        document.registration = Registration { roles };
+    }
+    let roles = "SELECT \"key\", definition FROM portreeve_roles ORDER BY position";
+    document.roles = parts(parsed(connection.ask(roles, &[]).await?)?, role_from_json)?;
+    let profiles = "SELECT \"key\", definition FROM portreeve_profiles ORDER BY position";
+    document.profiles = parts(
+        parsed(connection.ask(profiles, &[]).await?)?,
+        profile_from_json,
+    )?;
+    Ok(StoredPolicy { document, version })
+}
+
+async fn definitions<C: Connection>(
+    connection: &C,
+    kind: &str,
+) -> Result<Vec<(String, Json)>, StoreError> {
+    let sql =
+        "SELECT name, definition FROM portreeve_definitions WHERE kind = ?1 ORDER BY position";
+    parsed(connection.ask(sql, &[kind.into()]).await?)
+}
+
+fn parsed(rows: Vec<Row>) -> Result<Vec<(String, Json)>, StoreError> {
+    rows.into_iter()
+        .map(|row| {
+            let (name, text) = (row.text(0)?, row.text(1)?);
+            match serde_json::from_str(text) {
+                Ok(json) => Ok((name.to_owned(), json)),
+                Err(error) => Err(StoreError::Corrupt(format!(
+                    "the definition of '{name}' is no JSON: {error}"
+                ))),
+            }
+        })
+        .collect()
+}
+
+fn parts<T>(
+    rows: Vec<(String, Json)>,
+    read: impl Fn(&str, &Json) -> Result<T, Vec<Problem>>,
+) -> Result<Vec<T>, StoreError> {
+    rows.iter()
+        .map(|(name, json)| read(name, json).map_err(|problems| unreadable(&problems)))
+        .collect()
+}
+
+fn unreadable(problems: &[Problem]) -> StoreError {
+    let first = problems
+        .first()
+        .map_or_else(String::new, |problem| problem.message.clone());
+    StoreError::Corrupt(format!("the stored policy cannot be read: {first}"))
+}
