@@ -1,7 +1,9 @@
 //! `cargo xtask test`: everything, then how long each stage took and what the tests counted.
 
+mod postgres;
+mod statistics;
+
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
@@ -12,18 +14,21 @@ use crate::workspace;
 /// Runs every stage.
 pub fn run() -> Result<()> {
     let target = workspace::target_dir()?;
-    let statistics = target.join("portreeve-stats");
+    let counted = target.join("portreeve-stats");
     // Tests append, so what an earlier run counted has to go first.
-    if statistics.exists() {
-        fs::remove_dir_all(&statistics)
-            .with_context(|| format!("cannot empty {}", statistics.display()))?;
+    if counted.exists() {
+        fs::remove_dir_all(&counted)
+            .with_context(|| format!("cannot empty {}", counted.display()))?;
     }
+    postgres::prepare()?;
 
-    // Absolute and always set: a test runs in its crate's folder, where a relative path would mean another place, and it
-    // needs the same answer as we have to leave its statistics where we look.
     let cargo = || {
         let mut command = workspace::cargo();
+        // Absolute and always set: a test runs in its crate's folder, where a relative path would mean another place, and
+        // it needs the same answer as we have to leave its statistics where we look.
         command.env("CARGO_TARGET_DIR", &target);
+        // A run that leaves out a store is no run of every test.
+        command.env("REQUIRE_POSTGRES", "1");
         command
     };
 
@@ -42,8 +47,9 @@ pub fn run() -> Result<()> {
         "doctests",
         cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]),
     );
+    postgres::end(&target);
 
-    print!("{}", report(&statistics)?);
+    print!("{}", statistics::report(&counted)?);
     stages.finish()
 }
 
@@ -54,56 +60,4 @@ fn has_nextest() -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
-}
-
-/// The lines tests left in `<folder>/*.txt` (`corpus: 163 cases`), file by file in the order of their names.
-fn report(folder: &Path) -> Result<String> {
-    if !folder.exists() {
-        return Ok(String::new());
-    }
-    let mut files = Vec::new();
-    for entry in
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "txt") {
-            files.push(path);
-        }
-    }
-    files.sort();
-
-    let mut text = String::from("\nstatistics\n");
-    for file in files {
-        let content =
-            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        for line in content.lines() {
-            text.push_str(&format!("  {line}\n"));
-        }
-    }
-    Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statistics_are_printed_by_file_name_and_other_files_are_left_out() {
-        let folder = std::env::temp_dir().join(format!("xtask-stats-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("b.txt"), "parity: 900 worlds\n").unwrap();
-        fs::write(folder.join("a.txt"), "corpus: 163 cases\nfaces: 1").unwrap();
-        fs::write(folder.join("a.lock"), "not ours").unwrap();
-        let text = report(&folder).unwrap();
-        fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(
-            text,
-            "\nstatistics\n  corpus: 163 cases\n  faces: 1\n  parity: 900 worlds\n"
-        );
-    }
-
-    #[test]
-    fn no_statistics_is_no_error() {
-        assert_eq!(report(Path::new("no-such-folder")).unwrap(), "");
-    }
 }

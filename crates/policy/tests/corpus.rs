@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portreeve_policy::{Document, Snapshot, run_tests};
+use portreeve_testkit::stats;
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -65,7 +66,8 @@ fn corpus() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let (tests, expectations) = run(&files(&root));
     assert!(tests >= 150, "the corpus shrank to {tests} cases");
-    stats(&format!(
+    stats::count("corpus", "memory", tests as u64);
+    stats::note(&format!(
         "corpus: {tests} cases, {expectations} expectations"
     ));
 }
@@ -74,18 +76,8 @@ fn corpus() {
 fn examples() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/school/access.yaml");
     let (tests, expectations) = run(&[root]);
-    stats(&format!(
+    stats::count("corpus", "memory", tests as u64);
+    stats::note(&format!(
         "school example: {tests} tests, {expectations} expectations"
     ));
-}
-
-// `cargo xtask test` prints what is written here.
-fn stats(line: &str) {
-    if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
-        let folder = PathBuf::from(target).join("portreeve-stats");
-        std::fs::create_dir_all(&folder).expect("a folder for statistics");
-        let name = line.split(':').next().unwrap_or("stats").replace(' ', "-");
-        std::fs::write(folder.join(format!("{name}.txt")), format!("{line}\n"))
-            .expect("a file for statistics");
-    }
 }

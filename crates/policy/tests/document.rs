@@ -1,7 +1,6 @@
 //! The access file: what is well formed is read whole, what is wrong is told with its place and the fix, what was read
 //! can be written back, and no input brings the reader down.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use portreeve_model::{
@@ -40,23 +39,6 @@ fn only(text: &str) -> (u32, u32, &'static str) {
         problems[0].place.column,
         problems[0].code,
     )
-}
-
-/// One line for the statistics that `cargo xtask test` prints.
-fn count(number: usize) {
-    let Some(target) = std::env::var_os("CARGO_TARGET_DIR") else {
-        return;
-    };
-    let folder = std::path::Path::new(&target).join("portreeve-stats");
-    let file = folder.join("document.txt");
-    if std::fs::create_dir_all(&folder).is_ok()
-        && let Ok(mut file) = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(file)
-    {
-        let _ = writeln!(file, "access file: {number} wrong documents");
-    }
 }
 
 /// Written and read again it is the same, and so are its parts.
@@ -366,7 +348,7 @@ fn wrong_documents_are_told_what_is_wrong() {
         number += 1;
     }
     assert!(number >= 40, "{number} cases");
-    count(number);
+    portreeve_testkit::stats::note(&format!("access file: {number} wrong documents"));
 }
 
 #[test]

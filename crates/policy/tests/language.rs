@@ -7,8 +7,6 @@ mod language {
     pub mod trees;
 }
 
-use std::io::Write;
-
 use language::trees;
 use portreeve_model::{CompareOp, Literal, Operand, Path, Rule};
 use portreeve_policy::{
@@ -26,23 +24,6 @@ fn config() -> Config {
         // A failure is printed with its tree; a file of seeds would only be another thing to keep.
         failure_persistence: None,
         ..Config::default()
-    }
-}
-
-// One line for the statistics that `cargo xtask test` prints.
-fn count(what: &str, number: usize) {
-    let Some(target) = std::env::var_os("CARGO_TARGET_DIR") else {
-        return;
-    };
-    let folder = std::path::Path::new(&target).join("portreeve-stats");
-    let file = folder.join(format!("language-{}.txt", what.replace(' ', "-")));
-    if std::fs::create_dir_all(&folder).is_ok()
-        && let Ok(mut file) = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(file)
-    {
-        let _ = writeln!(file, "rule language: {number} {what}");
     }
 }
 
@@ -120,7 +101,7 @@ proptest! {
 
 #[test]
 fn the_number_of_cases_is_told() {
-    count("property cases", 8 * CASES as usize);
+    portreeve_testkit::stats::note(&format!("rule language: {} property cases", 8 * CASES));
 }
 
 fn read_or_refused(text: &str) {

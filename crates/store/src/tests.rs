@@ -3,4 +3,3 @@
 mod conditions;
 mod golden;
 mod parity;
-mod stats;

@@ -3,5 +3,6 @@
 pub mod compiled;
 pub mod naive;
 pub mod postgres;
+pub mod stats;
 pub mod stored;
 pub mod worlds;

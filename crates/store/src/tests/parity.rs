@@ -353,5 +353,5 @@ fn a_condition_means_the_same_in_memory_and_on_sqlite() {
         yes.min(no).min(unknown) > pairs / 10,
         "{yes} true, {no} false, {unknown} unknown"
     );
-    super::stats::record(&format!("memory = SQLite: {pairs} cases"));
+    portreeve_testkit::stats::count("parity", "SQLite", pairs as u64);
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use super::*;
 use crate::naive::{Answer, Record, answer};
@@ -101,24 +100,11 @@ fn every_outcome_is_frequent() {
         let count = counts.get(outcome).copied().unwrap_or_default();
         assert!(count * 100 >= total * 3, "{outcome} is rare:\n{report}");
     }
-    note(report.lines().next().unwrap());
+    crate::stats::note(report.lines().next().unwrap());
 }
 
 fn percent(count: u64, total: u64) -> f64 {
     f64::from(u32::try_from(count * 1000 / total).unwrap()) / 10.0
-}
-
-/// One line for the statistics at the end of a test run.
-fn note(line: &str) {
-    let Some(target) = std::env::var_os("CARGO_TARGET_DIR") else {
-        return;
-    };
-    let folder = std::path::Path::new(&target).join("portreeve-stats");
-    std::fs::create_dir_all(&folder).unwrap();
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.create(true).append(true);
-    let mut file = file.open(folder.join("naive-worlds.txt")).unwrap();
-    writeln!(file, "{line}").unwrap();
 }
 
 #[test]

@@ -12,6 +12,7 @@ use portreeve_policy::{
 };
 use portreeve_testkit::compiled;
 use portreeve_testkit::naive::{Answer, Record, Request, World};
+use portreeve_testkit::stats;
 use portreeve_testkit::stored::StoredWorld;
 
 #[test]
@@ -54,10 +55,10 @@ fn corpus_on_sqlite() {
         failures.len(),
         failures.join("\n")
     );
-    crate::stats(
-        "corpus-sqlite",
-        &format!("corpus on SQLite: {cases} cases, {asked} expectations as in memory"),
-    );
+    stats::count("corpus", "SQLite", cases);
+    stats::note(&format!(
+        "corpus on SQLite: {cases} cases, {asked} expectations as in memory"
+    ));
 }
 
 async fn case(

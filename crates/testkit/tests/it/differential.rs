@@ -1,6 +1,6 @@
 //! The compiled engine against the referee: the same random questions, no disagreement.
 
-use portreeve_testkit::{compiled, naive, worlds};
+use portreeve_testkit::{compiled, naive, stats, worlds};
 
 const REQUESTS_PER_WORLD: u64 = 10;
 
@@ -48,12 +48,10 @@ fn the_compiled_engine_agrees_with_the_referee() {
         disagreements.len(),
         &disagreements[..disagreements.len().min(20)]
     );
-    crate::stats(
-        "differential",
-        &format!(
-            "compiled engine = naive evaluator: {cases} world × request cases, 0 disagreements"
-        ),
-    );
+    stats::count("differential", "memory", cases);
+    stats::note(&format!(
+        "compiled engine = naive evaluator: {cases} world × request cases, 0 disagreements"
+    ));
 }
 
 fn kind(value: &impl std::fmt::Debug) -> String {

@@ -146,12 +146,9 @@ fn explanations_are_sufficient_and_minimal_and_suggestions_flip() {
         without * 5 < denials,
         "{without} of {denials} denials are without a suggestion"
     );
-    crate::stats(
-        "explanations",
-        &format!(
-            "explanations: {denials} denials ({without} without suggestion) and {allows} allows, sufficient and minimal"
-        ),
-    );
+    portreeve_testkit::stats::note(&format!(
+        "explanations: {denials} denials ({without} without suggestion) and {allows} allows, sufficient and minimal"
+    ));
 }
 
 fn flipped(case: &Case, document: &Document, seed: u64) -> bool {

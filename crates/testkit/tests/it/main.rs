@@ -6,18 +6,6 @@ mod explanations;
 mod non_interference;
 mod stores;
 
-use std::path::PathBuf;
-
-/// `cargo xtask test` prints what is written here.
-fn stats(name: &str, line: &str) {
-    if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
-        let folder = PathBuf::from(target).join("portreeve-stats");
-        std::fs::create_dir_all(&folder).expect("a folder for statistics");
-        std::fs::write(folder.join(format!("{name}.txt")), format!("{line}\n"))
-            .expect("a file for statistics");
-    }
-}
-
 /// How many cases a property runs: the number for CI, or what the environment says.
 fn cases(default: u64) -> u64 {
     std::env::var("PORTREEVE_CASES")

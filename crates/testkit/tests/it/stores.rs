@@ -1,6 +1,7 @@
 //! Whole operations over the stores against the referee; and a denial changes nothing.
 
 use portreeve_testkit::naive::{self, Answer, Request};
+use portreeve_testkit::stats;
 use portreeve_testkit::stored::StoredWorld;
 use portreeve_testkit::worlds;
 
@@ -83,12 +84,10 @@ fn gate_and_sqlite_agree_with_the_referee() {
         disagreements.len(),
         &disagreements[..disagreements.len().min(20)]
     );
-    crate::stats(
-        "stores",
-        &format!(
-            "gate + SQLite = naive evaluator: {cases} requests, {writes} writes, {denials} denials without a trace"
-        ),
-    );
+    stats::count("differential", "SQLite", cases);
+    stats::note(&format!(
+        "gate + SQLite = naive evaluator: {cases} requests, {writes} writes, {denials} denials without a trace"
+    ));
 }
 
 // All fields of a record, null where it has no value, so that undoing clears what was set.
