@@ -111,7 +111,17 @@ impl Gate {
         self.epochs
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(Arc::from(user), epoch);
+            .entry(Arc::from(user))
+            .and_modify(|known| *known = epoch.max(*known))
+            .or_insert(epoch);
+    }
+
+    /// Forgets what was said of epochs: for whoever has forgotten all callers as well.
+    pub fn forget_epochs(&self) {
+        self.epochs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Whether an admitted caller is still as it was admitted. Checked at each request that reuses an admission.

@@ -85,6 +85,14 @@ pub struct Data {
     /// The data folder [default: portreeve-data]
     #[arg(long, value_name = "DIR", env = "PORTREEVE_DATA")]
     pub data: Option<PathBuf>,
+    /// A PostgreSQL database instead of the data folder: postgres://user:password@host/database
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PORTREEVE_DATABASE",
+        hide_env_values = true
+    )]
+    pub database: Option<String>,
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE", env = "PORTREEVE_CONFIG")]
     pub config: Option<PathBuf>,

@@ -21,10 +21,11 @@ pub use log::Log;
 pub use server::Server;
 
 /// The environment variables that are understood, beside those that name no setting (`PORTREEVE_CONFIG`).
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
     "PORTREEVE_ACCESS",
     "PORTREEVE_CONFIG",
     "PORTREEVE_DATA",
+    "PORTREEVE_DATABASE",
     "PORTREEVE_DEV",
     "PORTREEVE_LISTEN",
     "PORTREEVE_LOAD",
@@ -55,6 +56,9 @@ impl Config {
         };
         if let Some(folder) = &flags.data {
             config.data.folder.clone_from(folder);
+        }
+        if let Some(database) = &flags.database {
+            config.data.database = Some(database.clone());
         }
         if let Some(synchronous) = flags.synchronous {
             config.data.synchronous = synchronous.into();
@@ -118,6 +122,9 @@ impl Config {
                 "folder": self.data.folder,
                 "synchronous": synchronous,
                 "readers": self.data.readers,
+                // Not the URL itself, which may hold a password.
+                "database": self.data.database.as_ref().map(|_| "given"),
+                "connections": self.data.connections,
                 "load": self.data.load,
             },
             "access": { "file": self.access.file },

@@ -21,11 +21,12 @@ pub enum Mode {
 /// Opens the data folder of a configuration.
 pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure> {
     let opened = Portreeve::open(Options {
-        folder: config.data.folder.clone(),
+        location: config.data.location(),
         synchronous: config.data.synchronous(),
         development: config.server.development,
         read_only: mode == Mode::Read,
         readers: config.data.readers,
+        connections: config.data.connections,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
     });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portreeve_gate::{ApplyPolicy, Caller, Rename};
 use portreeve_policy::{Access, Document, Problem, Snapshot};
+use portreeve_store::StoreError;
 
 use crate::plan::{Difference, Dropped, Plan};
 use crate::{Portreeve, ServiceError};
@@ -102,10 +103,20 @@ impl Portreeve {
             renames: plan.renames,
         };
         let apply = self.gate.apply_policy(caller, operation)?;
-        let version = self.store.apply_policy(apply).await?;
-        debug_assert_eq!(version, plan.compiled.version());
-        // Before anybody is told: whoever hears of the change is answered by it.
-        self.gate.publish(plan.compiled);
+        // Before anybody is told: whoever hears of the change is answered by it. In a task of its own, so that nobody who
+        // goes away in the middle leaves a policy that is stored and not in force.
+        let (store, gate, compiled) = (
+            self.store.clone(),
+            Arc::clone(&self.gate),
+            Arc::clone(&plan.compiled),
+        );
+        let applied = tokio::spawn(async move {
+            let version = store.apply_policy(apply).await?;
+            debug_assert_eq!(version, compiled.version());
+            gate.publish(compiled);
+            Ok::<_, StoreError>(version)
+        });
+        let version = applied.await.map_err(ServiceError::internal)??;
         self.look_for_administrator().await?;
         Ok(Applied {
             version,

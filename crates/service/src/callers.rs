@@ -66,6 +66,15 @@ impl Callers {
             .remove(hash);
     }
 
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            shard
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+        }
+    }
+
     pub fn anonymous(&self) -> Option<Caller> {
         self.anonymous
             .read()

@@ -24,6 +24,10 @@ pub const WRONG_CREDENTIALS: &str = "wrong_credentials";
 pub const INVALID_TOKEN: &str = "invalid_token";
 /// Too much at once; try again.
 pub const BUSY: &str = "busy";
+/// The database cannot be reached.
+pub const UNAVAILABLE: &str = "unavailable";
+/// The database broke off in the moment of the commit.
+pub const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 /// No administrator exists yet.
 pub const SETUP_REQUIRED: &str = "setup_required";
 /// The setup code is wrong.
@@ -72,7 +76,7 @@ pub const INTERNAL: &str = "internal";
 pub const TOO_SLOW: &str = "too_slow";
 
 /// All of them.
-pub const ALL: [&str; 35] = [
+pub const ALL: [&str; 37] = [
     NOT_FOUND,
     FORBIDDEN,
     UNKNOWN_FIELD,
@@ -85,6 +89,8 @@ pub const ALL: [&str; 35] = [
     WRONG_CREDENTIALS,
     INVALID_TOKEN,
     BUSY,
+    UNAVAILABLE,
+    OUTCOME_UNKNOWN,
     SETUP_REQUIRED,
     WRONG_SETUP_CODE,
     SETUP_CLOSED,

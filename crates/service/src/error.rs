@@ -54,6 +54,12 @@ pub enum ServiceError {
     /// Too much is waiting.
     #[error("too much at once; try again in a moment")]
     Busy,
+    /// The database server cannot be reached.
+    #[error("the database cannot be reached; try again in a moment")]
+    Unavailable,
+    /// The connection to the database broke in the moment of the commit.
+    #[error("the connection to the database broke: look whether it was done before you repeat it")]
+    OutcomeUnknown,
     /// A read took longer than it may.
     #[error("this takes too long; ask for less at once")]
     TooSlow,
@@ -176,6 +182,8 @@ impl ServiceError {
             Self::WrongCredentials => codes::WRONG_CREDENTIALS,
             Self::InvalidToken => codes::INVALID_TOKEN,
             Self::Busy => codes::BUSY,
+            Self::Unavailable => codes::UNAVAILABLE,
+            Self::OutcomeUnknown => codes::OUTCOME_UNKNOWN,
             Self::TooSlow => codes::TOO_SLOW,
             Self::SetupRequired => codes::SETUP_REQUIRED,
             Self::WrongSetupCode => codes::WRONG_SETUP_CODE,
@@ -237,7 +245,9 @@ impl From<StoreError> for ServiceError {
         match error {
             StoreError::Unique { .. } => Self::Conflict { fields: vec![] },
             StoreError::ForeignKey => Self::Referenced,
-            StoreError::Busy => Self::Busy,
+            StoreError::Busy | StoreError::Again | StoreError::SchemaChanged => Self::Busy,
+            StoreError::Unavailable => Self::Unavailable,
+            StoreError::Unknown => Self::OutcomeUnknown,
             StoreError::TooSlow => Self::TooSlow,
             StoreError::ReadOnly => Self::ReadOnly,
             StoreError::VersionChanged => Self::PolicyChanged,

@@ -64,7 +64,7 @@ pub use portreeve_policy::{
     Document, Place, Problem, RequestFacts, RuleError, parse_rule, print_rule, rule_from_json,
     rule_to_json,
 };
-pub use portreeve_store::{ReadOutcome, Synchronous};
+pub use portreeve_store::{Location, ReadOutcome, Synchronous};
 
 /// One running Portreeve: a data folder, the policy in force, and everything that can be asked of them. Shared by all
 /// faces behind an [`Arc`].
@@ -72,7 +72,7 @@ pub struct Portreeve {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     store: Store,
-    gate: Gate,
+    gate: std::sync::Arc<Gate>,
     callers: callers::Callers,
     passwords: passwords::Passwords,
     setup: setup::Setup,

@@ -1,13 +1,15 @@
 //! Opening a data folder: the store, the policy in it, the gate in front of it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use portreeve_gate::Gate;
 use portreeve_model::{Clock, Entropy};
 use portreeve_policy::Snapshot;
-use portreeve_store::{Store, StoreOptions, Synchronous};
+use portreeve_store::{Location, Notice, Store, StoreOptions, Synchronous};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::callers::Callers;
 use crate::passwords::Passwords;
@@ -16,8 +18,8 @@ use crate::{Portreeve, ServiceError};
 
 /// How a data folder is opened.
 pub struct Options {
-    /// The folder.
-    pub folder: PathBuf,
+    /// Where the data is.
+    pub location: Location,
     /// What a commit waits for.
     pub synchronous: Synchronous,
     /// Development mode: what everybody holds may cover rights and schema, and setup is not demanded.
@@ -26,6 +28,8 @@ pub struct Options {
     pub read_only: bool,
     /// Threads for reads that are too long for the caller's own.
     pub readers: usize,
+    /// PostgreSQL: how many connections at most.
+    pub connections: usize,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives unpredictable bytes.
@@ -40,13 +44,54 @@ impl Options {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         Self {
-            folder: folder.into(),
+            location: Location::Folder(folder.into()),
             synchronous: Synchronous::Full,
             development: false,
             read_only: false,
             readers: 2,
+            connections: 10,
             clock,
             entropy,
+        }
+    }
+}
+
+/// Does here what other programs on the same database have done there.
+async fn follow(portreeve: Weak<Portreeve>, mut notices: broadcast::Receiver<Notice>) {
+    loop {
+        let notice = match notices.recv().await {
+            Ok(notice) => notice,
+            Err(RecvError::Lagged(_)) => Notice::Reconnected,
+            Err(RecvError::Closed) => return,
+        };
+        let Some(portreeve) = portreeve.upgrade() else {
+            return;
+        };
+        let done = match notice {
+            Notice::Epoch { user, epoch } => {
+                portreeve.gate.advance_epoch(&user, epoch);
+                Ok(())
+            }
+            Notice::Sessions => {
+                portreeve.callers.clear();
+                Ok(())
+            }
+            Notice::Policy(version) => {
+                if version > portreeve.gate.snapshot().version() {
+                    portreeve.catch_up().await
+                } else {
+                    Ok(())
+                }
+            }
+            Notice::Reconnected => {
+                portreeve.gate.forget_epochs();
+                portreeve.callers.clear();
+                portreeve.catch_up().await
+            }
+        };
+        if let Err(error) = done {
+            // Writes are refused under an older policy whatever is done here; the next notice tries again.
+            tracing::error!(%error, "a change made elsewhere could not be taken over");
         }
     }
 }
@@ -54,32 +99,40 @@ impl Options {
 impl Portreeve {
     /// Opens a data folder, making it where it is missing, and puts the policy stored in it in force.
     pub async fn open(options: Options) -> Result<Arc<Self>, ServiceError> {
-        let store = if options.read_only {
-            Store::open_read_only(&options.folder)?
-        } else {
-            Store::open(StoreOptions {
-                folder: options.folder,
-                synchronous: options.synchronous,
-                readers: options.readers,
-                clock: Arc::clone(&options.clock),
-                entropy: Arc::clone(&options.entropy),
-            })?
+        let store_options = StoreOptions {
+            location: options.location,
+            synchronous: options.synchronous,
+            readers: options.readers,
+            connections: options.connections,
+            clock: Arc::clone(&options.clock),
+            entropy: Arc::clone(&options.entropy),
         };
+        let store = if options.read_only {
+            Store::open_read_only(store_options).await?
+        } else {
+            Store::open(store_options).await?
+        };
+        // From here on: what another program changes while this one begins must not be missed.
+        let notices = store.notices();
         let stored = store.system().load_policy().await?;
         let snapshot =
             Snapshot::compile(&stored.document, stored.version).map_err(ServiceError::BadPolicy)?;
         let administered = store.system().has_administrator(&snapshot).await?;
-        Ok(Arc::new(Self {
+        let opened = Arc::new(Self {
             clock: options.clock,
             entropy: options.entropy,
             store,
-            gate: Gate::new(snapshot, options.development),
+            gate: Arc::new(Gate::new(snapshot, options.development)),
             callers: Callers::default(),
             passwords: Passwords::default(),
             setup: Setup::default(),
             administered: AtomicBool::new(administered),
             administration: tokio::sync::Mutex::new(()),
-        }))
+        });
+        if let Some(notices) = notices {
+            tokio::spawn(follow(Arc::downgrade(&opened), notices));
+        }
+        Ok(opened)
     }
 
     /// Whether an active administrator exists.
@@ -88,6 +141,19 @@ impl Portreeve {
     }
 
     // After anything that may have made one, or (never, by the law) taken the last one away.
+    // Reads the stored policy where another program has put a newer one in force.
+    async fn catch_up(&self) -> Result<(), ServiceError> {
+        let turn = self.administration.lock().await;
+        let stored = self.store.system().load_policy().await?;
+        if stored.version > self.gate.snapshot().version() {
+            let snapshot = Snapshot::compile(&stored.document, stored.version)
+                .map_err(ServiceError::BadPolicy)?;
+            self.gate.publish(Arc::new(snapshot));
+        }
+        drop(turn);
+        self.look_for_administrator().await
+    }
+
     pub(crate) async fn look_for_administrator(&self) -> Result<(), ServiceError> {
         let administered = self
             .store

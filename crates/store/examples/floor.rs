@@ -91,7 +91,7 @@ async fn compare() {
         synchronous: Synchronous::Normal,
         ..StoreOptions::new(&folder, fixed.clone(), fixed)
     };
-    let store = Store::open(options).expect("a store");
+    let store = Store::open(options).await.expect("a store");
     let empty = Snapshot::compile(&Document::default(), 0)
         .unwrap_or_else(|problems| panic!("{problems:?}"));
     let gate = Gate::new(empty, true);

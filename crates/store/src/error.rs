@@ -23,6 +23,18 @@ pub enum StoreError {
     /// A value does not fit its column.
     #[error("a value does not fit its field")]
     Check,
+    /// The database server cannot be reached, or is not ready.
+    #[error("the database cannot be reached")]
+    Unavailable,
+    /// The connection broke in the moment of the commit: it may have been done.
+    #[error("the connection to the database broke; whether it was done is not known")]
+    Unknown,
+    /// It has to be done once more from the beginning: somebody else's work stood in the way.
+    #[error("the database is busy")]
+    Again,
+    /// A table or column that was there before is not there any more, or not as it was.
+    #[error("a table has changed")]
+    SchemaChanged,
     /// Too much is waiting already.
     #[error("the database is busy")]
     Busy,
@@ -111,6 +123,20 @@ pub enum OpenError {
         path: String,
         /// The migration.
         number: i64,
+    },
+    /// The address of a database server cannot be read.
+    #[error("the database URL cannot be used: {problem}")]
+    Address {
+        /// What is wrong with it; never the URL itself, which may hold a password.
+        problem: String,
+    },
+    /// The server is not one we can work with.
+    #[error("{address}: {problem}")]
+    Unfit {
+        /// The server, without its password.
+        address: String,
+        /// What is wrong, and what to do.
+        problem: String,
     },
     /// There is nothing to read yet.
     #[error("{path} does not exist. Start the server once, or run `portreeve init`")]

@@ -5,17 +5,21 @@
 //! only lowered to SQL here), and takes time and entropy from the traits it is given.
 //!
 //! * `sql/` turns plans into text with typed slots. Everything that differs between databases is in `sql/dialect.rs`.
-//! * `sqlite/` is the driver: connections, the one writer thread, execution.
+//! * `work/` is what both databases do, written once over the two traits that a driver implements.
+//! * `sqlite/` is one driver: connections, the one writer thread, execution. `postgres/` is the other.
 //! * `system.rs` is the closed list of what runs before or beside a caller.
 //! * `migrations/` makes the product's own tables; collections' tables are made from the catalog by `sql/ddl.rs`.
 //!
 //! To add an operator: `sql/lower.rs` (both polarities), then the generator of `tests/it/parity.rs`. To add a system
-//! statement: a name in `system.rs`, its text in `sqlite/system.rs`. To change a product's own table: a new numbered
+//! statement: a name in `system.rs`, its text in `work/system.rs`. To change a product's own table: a new numbered
 //! file in `migrations/`, never a change of an old one.
 
 mod error;
+mod held;
+mod migration;
 mod options;
 mod outcome;
+mod postgres;
 mod sql;
 mod sqlite;
 mod store;
@@ -23,9 +27,9 @@ mod system;
 mod work;
 
 pub use error::{OpenError, StoreError};
-pub use options::{StoreOptions, Synchronous};
+pub use options::{Location, StoreOptions, Synchronous};
 pub use outcome::{ReadOutcome, Stored, WriteOutcome};
-pub use store::{Store, StoreFacts};
+pub use store::{Notice, Store, StoreFacts};
 pub use system::{Account, AccountSummary, Credential, SessionFacts, StoredPolicy, System};
 
 #[cfg(test)]

@@ -8,12 +8,14 @@ use portreeve_model::{Clock, Entropy};
 /// How a store is opened.
 #[derive(Clone)]
 pub struct StoreOptions {
-    /// The data folder; made, with its parents, where it is missing.
-    pub folder: PathBuf,
+    /// Where the data is.
+    pub location: Location,
     /// What a commit waits for.
     pub synchronous: Synchronous,
     /// How many threads run the reads that are too long for the caller's own.
     pub readers: usize,
+    /// PostgreSQL: how many connections at most.
+    pub connections: usize,
     /// Tells the time for keys and administrative records.
     pub clock: Arc<dyn Clock>,
     /// Gives the random part of keys.
@@ -27,14 +29,29 @@ impl StoreOptions {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
+        Self::at(Location::Folder(folder.into()), clock, entropy)
+    }
+
+    /// The same for any place.
+    pub fn at(location: Location, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         Self {
-            folder: folder.into(),
+            location,
             synchronous: Synchronous::Full,
             readers: 2,
+            connections: 10,
             clock,
             entropy,
         }
     }
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// An embedded database in this folder; the folder is made, with its parents, where it is missing.
+    Folder(PathBuf),
+    /// A PostgreSQL database, by its URL.
+    Postgres(String),
 }
 
 /// What a commit waits for.

@@ -1,6 +1,7 @@
 //! SQL as fragments: text with typed slots, built once per plan and bound per request. Nothing here touches a driver.
 
 pub(crate) mod binding;
+pub(crate) mod convert;
 pub(crate) mod ddl;
 pub(crate) mod dialect;
 pub(crate) mod fragment;

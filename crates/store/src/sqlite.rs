@@ -51,8 +51,8 @@ pub(crate) struct Database {
 const STATEMENTS: usize = 1_024;
 
 impl Database {
-    pub fn open(options: &StoreOptions) -> Result<Self, OpenError> {
-        let (path, lock) = open::take_folder(&options.folder)?;
+    pub fn open(folder: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
+        let (path, lock) = open::take_folder(folder)?;
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Failed {
             path: path.display().to_string(),
             source,

@@ -1,6 +1,5 @@
 //! The handle everything else holds.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use portreeve_gate::{
@@ -10,30 +9,97 @@ use portreeve_gate::{
 use portreeve_model::{Catalog, CollectionId, FieldId, RecordSink, Value};
 use portreeve_policy::{Facts, Record};
 
-use crate::sqlite::Database;
 use crate::{
-    AccountSummary, OpenError, ReadOutcome, StoreError, StoreOptions, System, WriteOutcome,
+    AccountSummary, Location, OpenError, ReadOutcome, StoreError, StoreOptions, System,
+    WriteOutcome,
 };
+use crate::{postgres, sqlite};
 
-/// An open data folder. Cheap to clone; the last clone to go ends the writer and releases the folder.
+/// An open database. Cheap to clone; the last clone to go ends the writer and releases the folder.
 #[derive(Clone)]
 pub struct Store {
-    pub(crate) database: Arc<Database>,
+    pub(crate) database: Arc<Backend>,
+}
+
+/// The two databases there are.
+pub(crate) enum Backend {
+    Sqlite(sqlite::Database),
+    Postgres(Box<postgres::Database>),
+}
+
+/// Calls the same method of whichever database it is. SQLite's answer at once is an answer like another.
+macro_rules! on {
+    ($store:expr, $database:ident => $sqlite:expr, $postgres:expr) => {
+        match &*$store.database {
+            $crate::store::Backend::Sqlite($database) => $sqlite,
+            $crate::store::Backend::Postgres($database) => $postgres,
+        }
+    };
+    ($store:expr, $database:ident => $call:expr) => {
+        $crate::store::on!($store, $database => $call, $call)
+    };
+}
+pub(crate) use on;
+
+/// What another program has changed in the same database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The policy has this version now.
+    Policy(u64),
+    /// A user's bindings, status, password or keys have changed.
+    Epoch {
+        /// The user.
+        user: Arc<str>,
+        /// His epoch now.
+        epoch: u64,
+    },
+    /// Sessions have ended.
+    Sessions,
+    /// Anything may have changed: nobody was listening for a while.
+    Reconnected,
 }
 
 impl Store {
-    /// Opens the folder, making it and the product's own tables where they are missing.
-    pub fn open(options: StoreOptions) -> Result<Self, OpenError> {
+    /// Opens the database, making it (in a folder) and the product's own tables where they are missing.
+    pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
+        let database = match &options.location {
+            Location::Folder(folder) => Backend::Sqlite(sqlite::Database::open(folder, &options)?),
+            Location::Postgres(url) => Backend::Postgres(Box::new(
+                postgres::Database::open(url, &options, false).await?,
+            )),
+        };
         Ok(Self {
-            database: Arc::new(Database::open(&options)?),
+            database: Arc::new(database),
         })
     }
 
-    /// Opens the folder for reading beside whoever has it open: the command line beside a running server.
-    pub fn open_read_only(folder: &Path) -> Result<Self, OpenError> {
+    /// Opens the database for reading beside whoever has it open: the command line beside a running server.
+    pub async fn open_read_only(options: StoreOptions) -> Result<Self, OpenError> {
+        let database = match &options.location {
+            Location::Folder(folder) => Backend::Sqlite(sqlite::Database::open_read_only(folder)?),
+            Location::Postgres(url) => Backend::Postgres(Box::new(
+                postgres::Database::open(url, &options, true).await?,
+            )),
+        };
         Ok(Self {
-            database: Arc::new(Database::open_read_only(folder)?),
+            database: Arc::new(database),
         })
+    }
+
+    /// What other programs change in the same database, from now on; none where there are no others.
+    pub fn notices(&self) -> Option<tokio::sync::broadcast::Receiver<Notice>> {
+        on!(self, database => {
+            let _ = database;
+            None
+        }, Some(database.notices()))
+    }
+
+    /// Whether what other programs change is made known here as it happens.
+    pub fn is_informed(&self) -> bool {
+        on!(self, database => {
+            let _ = database;
+            true
+        }, database.is_informed())
     }
 
     /// What runs before or beside a caller.
@@ -48,38 +114,38 @@ impl Store {
         read: &Authorized<Read>,
         sink: S,
     ) -> Result<(S, ReadOutcome), StoreError> {
-        self.database.read(read, sink).await
+        on!(self, database => database.read(read, sink).await)
     }
 
     /// Creates a record.
     pub async fn create(&self, create: Authorized<Create>) -> Result<WriteOutcome, StoreError> {
-        self.database.create(create).await
+        on!(self, database => database.create(create).await)
     }
 
     /// Changes a record.
     pub async fn update(&self, update: Authorized<Update>) -> Result<WriteOutcome, StoreError> {
-        self.database.update(update).await
+        on!(self, database => database.update(update).await)
     }
 
     /// Deletes a record.
     pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
-        self.database.delete(delete).await
+        on!(self, database => database.delete(delete).await)
     }
 
     /// Puts a policy in force: tables, roles, profiles, version and audit in one transaction. Returns the new version.
     /// Publish the compiled snapshot to the gate before acknowledging it.
     pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
-        self.database.apply_policy(apply).await
+        on!(self, database => database.apply_policy(apply).await)
     }
 
     /// Makes an account. Returns its number.
     pub async fn create_user(&self, create: Authorized<CreateUser>) -> Result<i64, StoreError> {
-        self.database.create_user(create).await
+        on!(self, database => database.create_user(create).await)
     }
 
     /// Gives an account a password and ends its sessions. Returns its new epoch, for [`portreeve_gate::Gate::advance_epoch`].
     pub async fn set_password(&self, set: Authorized<SetPassword>) -> Result<u64, StoreError> {
-        self.database.set_password(set).await
+        on!(self, database => database.set_password(set).await)
     }
 
     /// Accounts in order of number, after the given number.
@@ -89,13 +155,13 @@ impl Store {
         limit: u32,
         after: Option<i64>,
     ) -> Result<Vec<AccountSummary>, StoreError> {
-        self.database.list_users(limit, after)
+        on!(self, database => database.list_users(limit, after), database.list_users(limit, after).await)
     }
 
     /// Related records for an explanation: sees everything, as a rule's own predicates do.
     pub fn facts(&self, explain: &Authorized<Explain>) -> StoreFacts {
         StoreFacts {
-            database: Arc::clone(&self.database),
+            store: self.clone(),
             catalog: Arc::clone(explain.snapshot().catalog()),
         }
     }
@@ -103,7 +169,7 @@ impl Store {
 
 /// Records as the policy's evaluation in memory reads them.
 pub struct StoreFacts {
-    database: Arc<Database>,
+    store: Store,
     catalog: Arc<Catalog>,
 }
 
@@ -115,19 +181,16 @@ impl StoreFacts {
         key: &Value,
     ) -> Result<Option<Record>, StoreError> {
         let field = self.catalog.get(collection).key;
-        let found = self
-            .database
-            .find(self.catalog.get(collection), field, key)?;
+        let declared = self.catalog.get(collection);
+        let found = on!(self.store, database => database.find(declared, field, key))?;
         Ok(found.into_iter().next())
     }
 }
 
 impl Facts for StoreFacts {
     fn find(&self, collection: CollectionId, field: FieldId, value: &Value) -> Vec<Arc<Record>> {
-        match self
-            .database
-            .find(self.catalog.get(collection), field, value)
-        {
+        let declared = self.catalog.get(collection);
+        match on!(self.store, database => database.find(declared, field, value)) {
             Ok(found) => found.into_iter().map(Arc::new).collect(),
             Err(error) => {
                 // The interface has no room for failure; what is missing makes a rule unknown, which never allows.

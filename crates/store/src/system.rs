@@ -6,6 +6,7 @@ use std::sync::Arc;
 use portreeve_gate::{CreateUser, CredentialFacts};
 use portreeve_policy::{Document, Snapshot};
 
+use crate::store::on;
 use crate::{Store, StoreError};
 
 /// The named system statements of a [`Store`].
@@ -73,17 +74,17 @@ pub struct Account {
 impl System<'_> {
     /// The policy in force. Version 0 and an empty document before the first one.
     pub async fn load_policy(&self) -> Result<StoredPolicy, StoreError> {
-        self.store.database.load_policy()
+        on!(self.store, database => database.load_policy(), database.load_policy().await)
     }
 
     /// What a sign-in by name or address is checked against. Addresses compare without case (ASCII).
     pub async fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
-        self.store.database.credential(login)
+        on!(self.store, database => database.credential(login), database.credential(login).await)
     }
 
     /// What admission needs of an account: its row, its bindings, its epoch.
     pub async fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
-        self.store.database.credential_facts(user)
+        on!(self.store, database => database.credential_facts(user), database.credential_facts(user).await)
     }
 
     /// Begins a session. Only the hash of its token is kept.
@@ -94,30 +95,27 @@ impl System<'_> {
         now: i64,
         expires: i64,
     ) -> Result<(), StoreError> {
-        self.store
-            .database
-            .insert_session(token_hash, user, now, expires)
-            .await
+        on!(self.store, database => database.insert_session(token_hash, user, now, expires).await)
     }
 
     /// The session of a token's hash. One that has expired is still found: compare.
     pub async fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionFacts>, StoreError> {
-        self.store.database.session(token_hash)
+        on!(self.store, database => database.session(token_hash), database.token_session(token_hash).await)
     }
 
     /// Ends a session. Whether there was one.
     pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
-        self.store.database.delete_session(token_hash).await
+        on!(self.store, database => database.delete_session(token_hash).await)
     }
 
     /// Forgets sessions that had expired by then. How many there were.
     pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
-        self.store.database.expire_sessions(now).await
+        on!(self.store, database => database.expire_sessions(now).await)
     }
 
     /// Whether an active account holds an administrator role for good.
     pub async fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
-        self.store.database.has_administrator(snapshot)
+        on!(self.store, database => database.has_administrator(snapshot), database.has_administrator(snapshot).await)
     }
 
     /// Makes the first administrator; refused in the same transaction where there is one already. Returns its number.
@@ -126,36 +124,33 @@ impl System<'_> {
         user: CreateUser,
         snapshot: Arc<Snapshot>,
     ) -> Result<i64, StoreError> {
-        self.store
-            .database
-            .first_administrator(user, snapshot)
-            .await
+        on!(self.store, database => database.first_administrator(user, snapshot).await)
     }
 
     /// The id of the account with this id, key, name, address or number; the first that fits in this order.
     pub async fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.store.database.find_user(name)
+        on!(self.store, database => database.find_user(name), database.find_user(name).await)
     }
 
     /// A setting.
     pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.store.database.setting(name)
+        on!(self.store, database => database.setting(name), database.setting(name).await)
     }
 
     /// Changes a setting.
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        self.store.database.set_setting(name, value).await
+        on!(self.store, database => database.set_setting(name, value).await)
     }
 
     /// A digest of every table's content in order, for tests that something changed nothing. The audit trail, which
     /// grows by design, can be left out.
     pub async fn digest(&self, with_audit: bool) -> Result<[u8; 32], StoreError> {
-        self.store.database.digest(with_audit)
+        on!(self.store, database => database.digest(with_audit), database.digest(with_audit).await)
     }
 
     /// A number that grows whenever a session is ended or an account's rights change: whatever was remembered about
     /// sessions and accounts under another number has to be asked anew.
     pub fn revocations(&self) -> u64 {
-        self.store.database.revocations()
+        on!(self.store, database => database.revocations())
     }
 }

@@ -133,6 +133,9 @@ pub(crate) trait Transaction: Connection {
     /// The same for whoever is about to change them: nobody else is at work under them.
     async fn alone(&self) -> Result<(), StoreError>;
 
+    /// Runs a generated statement that must not fail.
+    async fn run(&self, fragment: &Fragment, binding: &Binding<'_>) -> Result<(), StoreError>;
+
     /// Runs a generated write. One that fails leaves nothing behind, and the transaction goes on; its error names the
     /// fields of a constraint where all of them are among `sent`.
     async fn write(

@@ -122,7 +122,7 @@ impl StoredWorld {
         );
         options.synchronous = Synchronous::Normal;
         options.readers = 1;
-        let store = Store::open(options).expect("a new folder opens");
+        let store = Store::open(options).await.expect("a new folder opens");
         let empty = Snapshot::compile(&Document::default(), 0).expect("nothing is valid");
         let gate = Gate::new(empty, true);
         let compiled = Arc::new(Snapshot::compile(&world.document, 1).expect("the worlds compile"));

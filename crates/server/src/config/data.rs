@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use portreeve_service::Synchronous;
+use portreeve_service::{Location, Synchronous};
 use serde::Deserialize;
 
 /// Where records are kept.
@@ -11,6 +11,10 @@ use serde::Deserialize;
 pub struct Data {
     /// The folder.
     pub folder: PathBuf,
+    /// A PostgreSQL database, by its URL, instead of the folder.
+    pub database: Option<String>,
+    /// How many connections to it at most.
+    pub connections: usize,
     /// What a commit waits for.
     pub synchronous: Durability,
     /// Threads for reads that are too long for the thread of their request.
@@ -40,6 +44,14 @@ impl From<Synchronous> for Durability {
 }
 
 impl Data {
+    /// The place, in the service's word.
+    pub fn location(&self) -> Location {
+        match &self.database {
+            Some(url) => Location::Postgres(url.clone()),
+            None => Location::Folder(self.folder.clone()),
+        }
+    }
+
     /// What a commit waits for, in the service's word.
     pub fn synchronous(&self) -> Synchronous {
         match self.synchronous {
@@ -53,6 +65,8 @@ impl Default for Data {
     fn default() -> Self {
         Self {
             folder: PathBuf::from("portreeve-data"),
+            database: None,
+            connections: 10,
             synchronous: Durability::Full,
             readers: 2,
             load: None,

@@ -2,10 +2,14 @@
 
 use portreeve_gate::{Drop, Rename};
 use portreeve_model::{
-    Catalog, Collection, Field, FieldDefault, FieldId, KeySource, OnDelete, Value,
+    Catalog, Collection, CollectionName, Field, FieldDefault, FieldId, FieldType, KeySource,
+    OnDelete, Value,
 };
 
 use super::dialect::Dialect;
+use super::fragment::Fragment;
+
+pub(crate) mod postgres;
 
 /// One step of a change of tables. Foreign keys are off while steps run, and are checked as a whole afterwards.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +23,27 @@ pub(crate) enum Step {
         /// What to tell where it is not zero.
         message: String,
     },
+    /// Convert the values of a column, one by one.
+    Convert(Box<Conversion>),
+}
+
+/// How a column's values become another column's.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Conversion {
+    /// Gives the key and the value of each record that has one.
+    pub read: String,
+    /// The type of the keys.
+    pub key: FieldType,
+    /// The type of the values.
+    pub from: FieldType,
+    /// What they become.
+    pub to: FieldType,
+    /// The field that is written.
+    pub field: FieldId,
+    /// Writes one of them.
+    pub write: Fragment,
+    /// What to tell where some do not fit; `{count}` is their number.
+    pub message: String,
 }
 
 /// Under this name a table is filled anew before it takes the place of the old one.
@@ -63,28 +88,20 @@ pub(crate) fn plan(
     renames: &[Rename],
     now: i64,
 ) -> Result<Vec<Step>, String> {
+    if dialect == Dialect::Postgres {
+        return postgres::plan(old, new, drops, renames, now);
+    }
     let mut steps = vec![];
-    for collection in old.iter().filter(|collection| !collection.system) {
+    for collection in old.iter().filter(|collection| followed(collection)) {
         if new.find(&collection.name).is_none() {
-            if !drops
-                .iter()
-                .any(|drop| drop.collection == collection.name && drop.field.is_none())
-            {
-                return Err(format!(
-                    "'{}' is not declared any more and its records would be lost; confirm that it shall be dropped",
-                    collection.name
-                ));
-            }
+            unconfirmed(collection, drops)?;
             steps.push(Step::Run(format!(
                 "DROP TABLE {}",
-                dialect.name(&collection.table)
+                dialect.table(collection)
             )));
         }
     }
-    for collection in new
-        .iter()
-        .filter(|collection| !collection.system || has_own_columns(collection))
-    {
+    for collection in new.iter().filter(|collection| followed(collection)) {
         match old.find(&collection.name) {
             None => {
                 steps.push(Step::Run(table(
@@ -115,9 +132,57 @@ pub(crate) fn plan(
     Ok(steps)
 }
 
-// Of the product's own tables only that of the accounts follows the document.
-fn has_own_columns(collection: &Collection) -> bool {
-    collection.name == portreeve_model::CollectionName::main("users")
+// Whether a table follows the document. Of the product's own only that of the accounts does, and none that was there
+// before.
+fn followed(collection: &Collection) -> bool {
+    let accounts = || collection.name == CollectionName::main("users");
+    collection.existing.is_none() && (!collection.system || accounts())
+}
+
+fn unconfirmed(collection: &Collection, drops: &[Drop]) -> Result<(), String> {
+    let confirmed = drops
+        .iter()
+        .any(|drop| drop.collection == collection.name && drop.field.is_none());
+    if confirmed {
+        return Ok(());
+    }
+    Err(format!(
+        "'{}' is not declared any more and its records would be lost; confirm that it shall be dropped",
+        collection.name
+    ))
+}
+
+fn does_not_fit(name: &CollectionName, field: &Field) -> String {
+    format!(
+        "'{name}.{}' cannot become {}: {{count}} records have a value that does not fit",
+        field.name, field.ty
+    )
+}
+
+// A field that must have a value, for which nothing is given where there is none.
+fn no_value(
+    collection: &Collection,
+    field: &Field,
+    was_there: bool,
+    table: &str,
+    value: &str,
+) -> Step {
+    let (name, field) = (&collection.name, &field.name);
+    if was_there {
+        Step::Require {
+            sql: format!("SELECT count(*) FROM {table} WHERE {value} IS NULL"),
+            message: format!(
+                "'{name}.{field}' cannot be required: {{count}} records have no value; give it a default"
+            ),
+        }
+    } else {
+        Step::Require {
+            sql: format!("SELECT count(*) FROM {table}"),
+            message: format!(
+                "'{name}.{field}' is required and {{count}} records have no value for it; give it a default"
+            ),
+        }
+    }
 }
 
 struct Change<'a> {
@@ -132,7 +197,8 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    fn steps(&self, steps: &mut Vec<Step>) -> Result<(), String> {
+    // For each field where its values come from, and whether something is lost.
+    fn sources(&self) -> Result<(Vec<Option<FieldId>>, bool), String> {
         let sources: Vec<Option<FieldId>> = self
             .after
             .fields
@@ -158,6 +224,11 @@ impl Change<'_> {
             }
             lost = true;
         }
+        Ok((sources, lost))
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) -> Result<(), String> {
+        let (sources, lost) = self.sources()?;
         let fits = |place: usize, source: &Option<FieldId>| match source {
             Some(source) => self.same_column(*source, FieldId::at(place)),
             None => self.after.fields[place].nullable,
@@ -279,7 +350,9 @@ impl Change<'_> {
         let mut values = vec![];
         for (field, source) in self.after.fields.iter().zip(sources) {
             let default = match &field.default {
-                Some(FieldDefault::Value(value)) if !value.is_null() => Some(literal(value)),
+                Some(FieldDefault::Value(value)) if !value.is_null() => {
+                    Some(self.dialect.literal(value, field.ty))
+                }
                 Some(FieldDefault::Now) => Some(self.now.to_string()),
                 _ => None,
             };
@@ -299,10 +372,7 @@ impl Change<'_> {
                             sql: format!(
                                 "SELECT count(*) FROM {old_table} WHERE {column} IS NOT NULL AND {converted} IS NULL"
                             ),
-                            message: format!(
-                                "'{name}.{}' cannot become {}: {{count}} records have a value that does not fit",
-                                field.name, field.ty
-                            ),
+                            message: does_not_fit(name, field),
                         });
                         converted
                     }
@@ -312,20 +382,13 @@ impl Change<'_> {
             if !field.nullable {
                 match default {
                     Some(default) => value = format!("coalesce({value}, {default})"),
-                    None if source.is_none() => steps.push(Step::Require {
-                        sql: format!("SELECT count(*) FROM {old_table}"),
-                        message: format!(
-                            "'{name}.{}' is required and {{count}} records have no value for it; give it a default",
-                            field.name
-                        ),
-                    }),
-                    None => steps.push(Step::Require {
-                        sql: format!("SELECT count(*) FROM {old_table} WHERE {value} IS NULL"),
-                        message: format!(
-                            "'{name}.{}' cannot be required: {{count}} records have no value; give it a default",
-                            field.name
-                        ),
-                    }),
+                    None => steps.push(no_value(
+                        self.after,
+                        field,
+                        source.is_some(),
+                        &old_table,
+                        &value,
+                    )),
                 }
             }
             columns.push(self.dialect.name(&field.name));
@@ -345,7 +408,8 @@ impl Change<'_> {
         ));
         run(format!(
             "INSERT INTO sqlite_sequence (name, seq) SELECT '{REBUILD}', seq FROM sqlite_sequence WHERE name = {}",
-            literal(&Value::from(self.before.table.as_str()))
+            self.dialect
+                .literal(&Value::from(self.before.table.as_str()), FieldType::Text)
         ));
         run(format!("DROP TABLE {old_table}"));
         run(format!(
@@ -362,30 +426,35 @@ impl Change<'_> {
 
     fn create_index(&self, index: &Index, steps: &mut Vec<Step>) {
         if index.unique {
-            let table = self.dialect.name(&self.after.table);
-            let columns: Vec<String> = index
-                .fields
-                .iter()
-                .map(|field| self.dialect.name(&self.after.field(*field).name))
-                .collect();
-            let known: Vec<String> = columns
-                .iter()
-                .map(|column| format!("{column} IS NOT NULL"))
-                .collect();
-            steps.push(Step::Require {
-                sql: format!(
-                    "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {} GROUP BY {} HAVING count(*) > 1)",
-                    known.join(" AND "),
-                    columns.join(", ")
-                ),
-                message: format!(
-                    "'{}.{}' cannot be unique: {{count}} values stand in more than one record",
-                    self.after.name,
-                    self.after.field(index.fields[0]).name
-                ),
-            });
+            steps.push(unique(self.dialect, self.after, index));
         }
         steps.push(Step::Run(create_index(self.dialect, self.after, index)));
+    }
+}
+
+// Whether an index that shall be unique can be.
+fn unique(dialect: Dialect, collection: &Collection, index: &Index) -> Step {
+    let columns: Vec<String> = index
+        .fields
+        .iter()
+        .map(|field| dialect.column(collection.field(*field)))
+        .collect();
+    let known: Vec<String> = columns
+        .iter()
+        .map(|column| format!("{column} IS NOT NULL"))
+        .collect();
+    Step::Require {
+        sql: format!(
+            "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} GROUP BY {} HAVING count(*) > 1) AS twice",
+            dialect.table(collection),
+            known.join(" AND "),
+            columns.join(", ")
+        ),
+        message: format!(
+            "'{}.{}' cannot be unique: {{count}} values stand in more than one record",
+            collection.name,
+            collection.field(index.fields[0]).name
+        ),
     }
 }
 
@@ -513,16 +582,6 @@ fn create_index(dialect: Dialect, collection: &Collection, index: &Index) -> Str
         dialect.name(&collection.table),
         columns.join(", ")
     )
-}
-
-fn literal(value: &Value) -> String {
-    match value {
-        Value::Null => "NULL".into(),
-        Value::Boolean(bool) => i64::from(*bool).to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(float) => format!("{float:?}"),
-        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
-    }
 }
 
 #[cfg(test)]

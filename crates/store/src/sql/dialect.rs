@@ -28,18 +28,18 @@ impl Dialect {
 
     /// A collection's table. On PostgreSQL namespaces are schemas, and the product's own tables have one of their own.
     pub fn table(self, collection: &Collection) -> String {
-        match self {
-            Self::Sqlite => self.name(&collection.table),
-            Self::Postgres => format!(
-                "{}.{}",
-                self.name(Self::schema(collection)),
-                self.name(self.bare_table(collection))
-            ),
+        let table = self.name(self.bare_table(collection));
+        match (self, Self::schema(collection)) {
+            (Self::Sqlite, _) => table,
+            (Self::Postgres, schema) => format!("{}.{table}", self.name(schema)),
         }
     }
 
     /// The name of a collection's table inside its schema.
     pub fn bare_table(self, collection: &Collection) -> &str {
+        if let Some(existing) = &collection.existing {
+            return &existing.table;
+        }
         match self {
             Self::Sqlite => &collection.table,
             Self::Postgres if collection.system => collection
@@ -52,7 +52,10 @@ impl Dialect {
 
     /// PostgreSQL: the schema a collection's table is in.
     pub fn schema(collection: &Collection) -> &str {
-        if collection.system {
+        let existing = collection.existing.as_ref();
+        if let Some(schema) = existing.and_then(|table| table.schema.as_deref()) {
+            schema
+        } else if collection.system {
             "portreeve"
         } else if collection.name.namespace() == MAIN_NAMESPACE {
             "public"
@@ -63,18 +66,22 @@ impl Dialect {
 
     /// A column by itself.
     pub fn column(self, field: &Field) -> String {
-        self.name(&field.name)
+        self.name(Self::column_name(field))
+    }
+
+    /// What the database calls a field's column.
+    pub fn column_name(field: &Field) -> &str {
+        let existing = field.existing.as_ref();
+        existing.map_or(&*field.name, |column| &*column.column)
     }
 
     /// A named system statement, which is written for SQLite with numbered parameters and prefixed tables.
-    #[expect(
-        dead_code,
-        reason = "PostgreSQL alone needs it, whose driver comes next"
-    )]
     pub fn system(self, sql: &str) -> Cow<'_, str> {
         match self {
             Self::Sqlite => Cow::Borrowed(sql),
             Self::Postgres => {
+                // Addresses are folded as our columns fold them, not as the language of the database does.
+                let sql = sql.replace("lower(?1)", "lower(?1 COLLATE \"C\")");
                 Cow::Owned(sql.replace('?', "$").replace(SYSTEM_PREFIX, "portreeve."))
             }
         }
@@ -137,7 +144,6 @@ impl Dialect {
 
     /// A value written into a statement, as the column it belongs to wants it. For changes of tables alone: everything
     /// else binds its values.
-    #[expect(dead_code, reason = "for the changes of tables on PostgreSQL")]
     pub fn literal(self, value: &Value, ty: FieldType) -> String {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         match (self, value) {

@@ -1,7 +1,7 @@
 //! Reads as statements: one per node of the plan.
 
 use portreeve_gate::{MANY_LIMIT, ReadPlan, Selected, Window};
-use portreeve_model::{Catalog, Collection, FieldType, PathTerm, Start, Term, Via};
+use portreeve_model::{Catalog, Collection, ColumnKind, FieldType, PathTerm, Start, Term, Via};
 
 use super::dialect::Dialect;
 use super::fragment::{BoundSlot, Fragment, Holds};
@@ -23,6 +23,8 @@ pub(crate) struct Node {
     pub fragment: Fragment,
     /// For each column of the answer, where it comes from.
     pub places: Vec<Place>,
+    /// For each column of the answer, its type; none where it is a relation.
+    pub types: Vec<Option<FieldType>>,
     /// Result columns of the sort terms and then of the key, with their types.
     pub last: Vec<(usize, FieldType)>,
     /// In a node below the first: the result column that says which parent's the record is, and its type.
@@ -184,10 +186,21 @@ fn page(dialect: Dialect, catalog: &Catalog, plan: &ReadPlan, asked: Asked) -> N
             slots: lowering.into_slots(),
         },
         places,
+        types: types(plan),
         last,
         parent: (0, key_field.ty),
         expansions,
     }
+}
+
+fn types(plan: &ReadPlan) -> Vec<Option<FieldType>> {
+    let columns = plan.columns().list.iter();
+    columns
+        .map(|column| match column.kind {
+            ColumnKind::Scalar(ty) => Some(ty),
+            ColumnKind::One(_) | ColumnKind::Many(_) => None,
+        })
+        .collect()
 }
 
 fn columns<'c>(
@@ -268,6 +281,7 @@ fn related_one(
             slots: lowering.into_slots(),
         },
         places,
+        types: types(plan),
         last: vec![],
         parent,
         expansions,
@@ -326,6 +340,7 @@ fn related_many(
             slots: lowering.into_slots(),
         },
         places,
+        types: types(plan),
         last: vec![],
         parent,
         expansions,

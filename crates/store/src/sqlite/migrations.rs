@@ -1,26 +1,15 @@
-//! Brings the product's own tables up to date: numbered files, each run once, in one transaction, and never changed
-//! afterwards.
+//! Brings the product's own tables up to date.
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
-use sha2::{Digest, Sha256};
+use rusqlite::Connection;
 
 use crate::OpenError;
-
-/// A migration: its number, its name, its text.
-type Migration = (i64, &'static str, &'static str);
-
-/// All of them, in order.
-const MIGRATIONS: &[Migration] = &[(
-    1,
-    "accounts_policy_sessions_audit",
-    include_str!("../../migrations/sqlite/0001_accounts_policy_sessions_audit.sql"),
-)];
+use crate::migration::{self, Migration};
 
 /// Runs what has not run yet.
 pub(crate) fn run(connection: &Connection, path: &Path, now: i64) -> Result<(), OpenError> {
-    run_these(connection, path, now, MIGRATIONS)
+    run_these(connection, path, now, migration::SQLITE)
 }
 
 fn run_these(
@@ -29,36 +18,21 @@ fn run_these(
     now: i64,
     migrations: &[Migration],
 ) -> Result<(), OpenError> {
-    let failed = |source: rusqlite::Error| OpenError::Failed {
-        path: path.display().to_string(),
-        source: source.into(),
-    };
+    let failed = failed(path);
     connection
         .execute_batch(
             "CREATE TABLE IF NOT EXISTS \"portreeve_migrations\" (
                \"number\" INTEGER PRIMARY KEY, \"name\" TEXT NOT NULL, \"checksum\" TEXT NOT NULL, \"at\" INTEGER NOT NULL
              ) STRICT",
         )
-        .map_err(failed)?;
-    check(connection, path, migrations)?;
-    for (number, name, sql) in migrations {
-        let known: Option<i64> = connection
-            .query_row(
-                "SELECT number FROM portreeve_migrations WHERE number = ?1",
-                [number],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(failed)?;
-        if known.is_some() {
-            continue;
-        }
+        .map_err(&failed)?;
+    for one in missing(connection, path, migrations)? {
         let run = || {
             connection.execute_batch("BEGIN IMMEDIATE")?;
-            connection.execute_batch(sql)?;
+            connection.execute_batch(one.sql)?;
             connection.execute(
                 "INSERT INTO portreeve_migrations (number, name, checksum, at) VALUES (?1, ?2, ?3, ?4)",
-                (number, name, checksum(sql), now),
+                (one.number, one.name, one.checksum(), now),
             )?;
             connection.execute_batch("COMMIT")
         };
@@ -73,62 +47,51 @@ fn run_these(
 
 /// Refuses a database that a newer or another program has written.
 pub(crate) fn check_known(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    check(connection, path, MIGRATIONS)
+    missing(connection, path, migration::SQLITE).map(drop)
 }
 
-fn check(connection: &Connection, path: &Path, migrations: &[Migration]) -> Result<(), OpenError> {
-    let failed = |source: rusqlite::Error| OpenError::Failed {
-        path: path.display().to_string(),
-        source: source.into(),
+fn missing<'m>(
+    connection: &Connection,
+    path: &Path,
+    migrations: &'m [Migration],
+) -> Result<Vec<&'m Migration>, OpenError> {
+    let read = || -> rusqlite::Result<Vec<(i64, String)>> {
+        let sql = "SELECT number, checksum FROM portreeve_migrations ORDER BY number";
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
     };
-    let mut statement = connection
-        .prepare("SELECT number, checksum FROM portreeve_migrations ORDER BY number")
-        .map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        let (number, stored): (i64, String) =
-            (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
-        match migrations.iter().find(|(known, ..)| *known == number) {
-            None => {
-                let known = migrations.last().map_or(0, |(number, ..)| *number);
-                return Err(OpenError::Newer {
-                    path: path.display().to_string(),
-                    found: number,
-                    known,
-                });
-            }
-            Some((.., sql)) if checksum(sql) != stored => {
-                return Err(OpenError::Changed {
-                    path: path.display().to_string(),
-                    number,
-                });
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
+    let run = read().map_err(failed(path))?;
+    migration::missing(migrations, &run, &path.display().to_string())
 }
 
-fn checksum(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+fn failed(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError {
+    let path = path.display().to_string();
+    move |source| OpenError::Failed {
+        path: path.clone(),
+        source: source.into(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FIRST: Migration = (1, "one", "CREATE TABLE one (a INTEGER) STRICT");
-    const SECOND: Migration = (
+    const fn migration(number: i64, sql: &'static str) -> Migration {
+        Migration {
+            number,
+            name: "one",
+            sql,
+        }
+    }
+
+    const FIRST: Migration = migration(1, "CREATE TABLE one (a INTEGER) STRICT");
+    const SECOND: Migration = migration(
         2,
-        "two",
         "CREATE TABLE two (a INTEGER) STRICT; INSERT INTO two VALUES (7)",
     );
-    const BROKEN: Migration = (
+    const BROKEN: Migration = migration(
         3,
-        "three",
         "CREATE TABLE three (a INTEGER) STRICT; INSERT INTO nowhere VALUES (7)",
     );
 
@@ -180,7 +143,7 @@ mod tests {
             "{newer}"
         );
         let changed =
-            run_these(&connection, path, 5, &[(1, "one", "SELECT 1"), SECOND]).unwrap_err();
+            run_these(&connection, path, 5, &[migration(1, "SELECT 1"), SECOND]).unwrap_err();
         assert!(
             matches!(changed, OpenError::Changed { number: 1, .. }),
             "{changed}"

@@ -191,22 +191,8 @@ pub(crate) fn settings(connection: &Connection) -> rusqlite::Result<()> {
 fn convert(value: ValueRef<'_>, from: &str, to: &str) -> Option<rusqlite::types::Value> {
     use rusqlite::types::Value as Out;
     let (from, to) = (FieldType::parse(from)?, FieldType::parse(to)?);
-    let value = super::values::value(value, from)
-        .ok()
-        .filter(|value| !value.is_null())?;
-    let json = value.to_json(from);
-    let fits = Value::from_json(to, &json).or_else(|error| {
-        let text = match &json {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        if to == FieldType::Json {
-            Err(error)
-        } else {
-            Value::from_text(to, &text)
-        }
-    });
-    Some(match fits.ok()? {
+    let value = super::values::value(value, from).ok()?;
+    Some(match crate::sql::convert::convert(&value, from, to)? {
         Value::Null => return None,
         Value::Boolean(bool) => Out::Integer(i64::from(bool)),
         Value::Integer(number) => Out::Integer(number),

@@ -1,6 +1,5 @@
 //! Runs read statements and pushes what they give into a sink.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use portreeve_model::{Cell, Cells, Columns, RecordSink, Value};
@@ -9,13 +8,11 @@ use rusqlite::{Connection, Row};
 
 use super::failure;
 use super::values::{bind, text, value};
+use crate::held::{self, Held, HeldCell, Related, Shown};
 use crate::sql::binding::Binding;
 use crate::sql::fragment::Fragment;
-use crate::sql::select::{Expansion, Node, Place, ReadStatement};
+use crate::sql::select::{Node, Place, ReadStatement};
 use crate::{ReadOutcome, StoreError};
-
-/// So many parents are asked about at once.
-const PARENTS: usize = 500;
 
 /// Most records have no more columns than this, and need no allocation on their way into the sink.
 const FEW: usize = 16;
@@ -168,63 +165,6 @@ fn scalar(column: ValueRef<'_>) -> Result<Scalar<'_>, StoreError> {
     })
 }
 
-// A record read to be held, with its relations; several parents may have the same one.
-struct Held {
-    cells: Vec<HeldCell>,
-    // For each expansion the value its related records are found by.
-    from: Vec<Value>,
-    parent: Value,
-}
-
-enum HeldCell {
-    Null,
-    Integer(i64),
-    Float(f64),
-    Text(Arc<str>),
-    One(Arc<Held>),
-    Many(Vec<Arc<Held>>),
-}
-
-// A held record as a sink takes it. The texts are shared, whoever has the record.
-struct Shown(Vec<ShownCell>);
-
-enum ShownCell {
-    Null,
-    Integer(i64),
-    Float(f64),
-    Text(Arc<str>),
-    One(Box<dyn Cells>),
-    Many(Vec<Box<dyn Cells>>),
-}
-
-impl Shown {
-    fn of(record: &Held) -> Self {
-        let boxed = |record: &Arc<Held>| -> Box<dyn Cells> { Box::new(Self::of(record)) };
-        let cells = record.cells.iter().map(|cell| match cell {
-            HeldCell::Null => ShownCell::Null,
-            HeldCell::Integer(number) => ShownCell::Integer(*number),
-            HeldCell::Float(float) => ShownCell::Float(*float),
-            HeldCell::Text(text) => ShownCell::Text(Arc::clone(text)),
-            HeldCell::One(record) => ShownCell::One(boxed(record)),
-            HeldCell::Many(records) => ShownCell::Many(records.iter().map(boxed).collect()),
-        });
-        Self(cells.collect())
-    }
-}
-
-impl Cells for Shown {
-    fn cell(&self, place: usize) -> Cell<'_> {
-        match &self.0[place] {
-            ShownCell::Null => Cell::Null,
-            ShownCell::Integer(number) => Cell::Integer(*number),
-            ShownCell::Float(float) => Cell::Float(*float),
-            ShownCell::Text(text) => Cell::Text(text),
-            ShownCell::One(record) => Cell::One(&**record),
-            ShownCell::Many(records) => Cell::Many(records),
-        }
-    }
-}
-
 fn push_expanded<S: RecordSink>(
     connection: &Connection,
     node: &Node,
@@ -307,69 +247,24 @@ fn expand(
     connection: &Connection,
     node: &Node,
     binding: &Binding<'_>,
-    held: &mut [Held],
+    records: &mut [Held],
 ) -> Result<(), StoreError> {
     for (number, expansion) in node.expansions.iter().enumerate() {
-        let Some(place) = node
-            .places
-            .iter()
-            .position(|place| *place == Place::Expansion(number))
-        else {
-            continue;
-        };
-        let related = relatives(
-            connection,
-            expansion,
-            binding,
-            held.iter().map(|record| &record.from[number]),
-        )?;
-        for record in held.iter_mut() {
-            let found = related
-                .get(&record.from[number])
-                .map_or(&[][..], Vec::as_slice);
-            record.cells[place] = if expansion.many {
-                HeldCell::Many(found.to_vec())
-            } else {
-                found
-                    .first()
-                    .map_or(HeldCell::Null, |found| HeldCell::One(Arc::clone(found)))
-            };
+        let mut related = Related::new();
+        for keys in held::wanted(records, number).chunks(held::PARENTS) {
+            let binding = Binding { keys, ..*binding };
+            let node = &expansion.node;
+            let mut found = fetch(
+                connection,
+                node,
+                &binding,
+                None,
+                &mut ReadOutcome::default(),
+            )?;
+            expand(connection, node, &binding, &mut found)?;
+            held::by_parent(&mut related, found);
         }
+        held::attach(node, number, expansion, &related, records);
     }
     Ok(())
-}
-
-fn relatives<'v>(
-    connection: &Connection,
-    expansion: &Expansion,
-    binding: &Binding<'_>,
-    from: impl Iterator<Item = &'v Value>,
-) -> Result<HashMap<Value, Vec<Arc<Held>>>, StoreError> {
-    let mut seen = HashSet::new();
-    let wanted: Vec<Value> = from
-        .filter(|value| !value.is_null() && seen.insert(*value))
-        .cloned()
-        .collect();
-    let mut related: HashMap<Value, Vec<Arc<Held>>> = HashMap::new();
-    for chunk in wanted.chunks(PARENTS) {
-        let binding = Binding {
-            keys: chunk,
-            ..*binding
-        };
-        let mut found = fetch(
-            connection,
-            &expansion.node,
-            &binding,
-            None,
-            &mut ReadOutcome::default(),
-        )?;
-        expand(connection, &expansion.node, &binding, &mut found)?;
-        for record in found {
-            related
-                .entry(record.parent.clone())
-                .or_default()
-                .push(Arc::new(record));
-        }
-    }
-    Ok(related)
 }

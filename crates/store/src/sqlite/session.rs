@@ -160,6 +160,15 @@ impl Transaction for Writing<'_> {
         Ok(())
     }
 
+    async fn run(&self, fragment: &Fragment, binding: &Binding<'_>) -> Result<(), StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached(&fragment.sql)
+            .map_err(failure)?;
+        bind(&mut statement, &fragment.slots, binding)?;
+        statement.raw_execute().map(drop).map_err(failure)
+    }
+
     async fn write(
         &self,
         fragment: &Fragment,

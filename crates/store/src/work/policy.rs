@@ -14,7 +14,8 @@ use serde_json::Value as Json;
 
 use super::{Connection, Row, Transaction, check_versions};
 use crate::sql::binding::Binding;
-use crate::sql::ddl::{self, Step};
+use crate::sql::convert::convert;
+use crate::sql::ddl::{self, Conversion, Step};
 use crate::sql::dialect::Dialect;
 use crate::sql::fragment::Fragment;
 use crate::{StoreError, StoredPolicy};
@@ -110,15 +111,16 @@ pub(crate) async fn audit<X: Transaction>(
 }
 
 async fn run<X: Transaction>(transaction: &X, steps: &[Step]) -> Result<(), StoreError> {
+    let context = Context::default();
     for step in steps {
         match step {
             Step::Run(sql) => transaction.change_tables(sql).await?,
+            Step::Convert(conversion) => convert_column(transaction, conversion).await?,
             Step::Require { sql, message } => {
                 let fragment = Fragment {
                     sql: sql.clone(),
                     slots: vec![],
                 };
-                let context = Context::default();
                 let rows = transaction
                     .rows(&fragment, &Binding::new(&context), &[FieldType::Integer])
                     .await?;
@@ -133,6 +135,41 @@ async fn run<X: Transaction>(transaction: &X, steps: &[Step]) -> Result<(), Stor
                 }
             }
         }
+    }
+    Ok(())
+}
+
+async fn convert_column<X: Transaction>(
+    transaction: &X,
+    conversion: &Conversion,
+) -> Result<(), StoreError> {
+    let context = Context::default();
+    let read = Fragment {
+        sql: conversion.read.clone(),
+        slots: vec![],
+    };
+    let types = [conversion.key, conversion.from];
+    let mut misfits = 0_usize;
+    for row in transaction
+        .rows(&read, &Binding::new(&context), &types)
+        .await?
+    {
+        let Some(value) = convert(&row[1], conversion.from, conversion.to) else {
+            misfits += 1;
+            continue;
+        };
+        let assigned = [(conversion.field, value)];
+        let binding = Binding {
+            assigned: &assigned,
+            key: Some(&row[0]),
+            ..Binding::new(&context)
+        };
+        transaction.run(&conversion.write, &binding).await?;
+    }
+    if misfits > 0 {
+        return Err(StoreError::Schema(
+            conversion.message.replace("{count}", &misfits.to_string()),
+        ));
     }
     Ok(())
 }

@@ -365,7 +365,7 @@ async fn a_policy_reads_back_as_it_was_stored() {
         folder,
     } = world;
     drop((store, gate));
-    let store = Store::open(options(&folder)).unwrap();
+    let store = Store::open(options(&folder)).await.unwrap();
     assert_eq!(store.system().digest(false).await.unwrap(), digest);
     assert_eq!(store.system().load_policy().await.unwrap().version, 1);
 }

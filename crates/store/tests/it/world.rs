@@ -80,7 +80,7 @@ impl World {
     /// A new folder under this policy.
     pub async fn new(document: &str) -> Self {
         let folder = Folder::new();
-        let store = Store::open(options(&folder)).unwrap();
+        let store = Store::open(options(&folder)).await.unwrap();
         let gate = Gate::new(compile(&Document::default(), 0), true);
         let world = Self {
             store,

@@ -114,6 +114,10 @@ codes! {
         "Whoever runs the server finds the cause in its log under `request_id`.";
     BUSY: "busy", 503, "Too much at once",
         "Ask again after the time in Retry-After.";
+    UNAVAILABLE: "unavailable", 503, "The database cannot be reached",
+        "Ask again after the time in Retry-After; nothing was done.";
+    OUTCOME_UNKNOWN: "outcome_unknown", 503, "The database broke off in the moment of the commit",
+        "Look whether it was done before you repeat it.";
     READ_ONLY: "read_only", 503, "Open for reading only",
         "Send changes to the server that has the data folder open for writing.";
     SETUP_REQUIRED: "setup_required", 503, "Not set up yet",

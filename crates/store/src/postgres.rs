@@ -1,0 +1,371 @@
+//! The driver for PostgreSQL: a pool of connections, each operation in a transaction of its own, and one connection on
+//! which the server tells what other programs have changed.
+
+mod connect;
+mod digest;
+mod error;
+mod facts;
+mod listen;
+mod migrations;
+mod records;
+mod session;
+mod values;
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use deadpool_postgres::Pool;
+use portreeve_gate::{
+    ApplyPolicy, Authorized, Create, CreateUser, Delete, Read, SetPassword, Update, Window,
+};
+use portreeve_model::{Clock, Collection, Entropy, FieldId, RecordSink, Value};
+use portreeve_policy::{Record, Snapshot};
+use tokio::sync::broadcast;
+
+use crate::sql::binding::Binding;
+use crate::sql::dialect::Dialect;
+use crate::sql::select::{self, Asked, ReadStatement};
+use crate::work::{Statements, policy, system, writes};
+use crate::{
+    Account, AccountSummary, Credential, Notice, OpenError, ReadOutcome, SessionFacts, StoreError,
+    StoreOptions, StoredPolicy, WriteOutcome,
+};
+use connect::Address;
+use facts::FactsThread;
+use listen::Listening;
+use records::Request;
+use session::{Session, Writing};
+
+/// A server and a database in it.
+pub(crate) struct Database {
+    address: Address,
+    pool: Pool,
+    read_statements: RwLock<HashMap<(u64, Asked), Arc<ReadStatement>>>,
+    statements: Arc<Statements>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    read_only: bool,
+    listening: Listening,
+    facts: OnceLock<FactsThread>,
+}
+
+/// How many read statements are kept; emptied when full.
+const STATEMENTS: usize = 1_024;
+
+/// So often a whole operation is tried when others stand in its way.
+const ATTEMPTS: usize = 4;
+
+/// Does work in a transaction of its own, and once more where somebody else's was in the way. A macro, since the work
+/// borrows from its surroundings as well as the transaction.
+macro_rules! in_transaction {
+    ($database:ident, $writing:ident => $work:expr) => {{
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let transaction = $database.begin().await?;
+            let $writing = &transaction;
+            let done = $work.await;
+            if let Some(result) = Database::end(transaction, done, attempt).await {
+                break result;
+            }
+        }
+    }};
+}
+
+impl Database {
+    pub async fn open(
+        url: &str,
+        options: &StoreOptions,
+        read_only: bool,
+    ) -> Result<Self, OpenError> {
+        let address = Address::parse(url)?;
+        let pool = address.pool(options.connections)?;
+        let failed = |error: StoreError| {
+            match error {
+            StoreError::Unavailable => OpenError::Unfit {
+                address: address.shown.clone(),
+                problem: "no server answers there, or it does not let us in. Check host, port, user and password in the URL, and that the server runs".into(),
+            },
+            other => address.failed(other.into()),
+        }
+        };
+        let session = Session::of(&pool).await.map_err(failed)?;
+        migrations::check_server(&session, &address).await?;
+        let now = (!read_only).then(|| options.clock.now());
+        migrations::run(&session, &address, now).await?;
+        drop(session);
+        let listening = if read_only {
+            Listening::off()
+        } else {
+            Listening::start(address.clone())
+        };
+        Ok(Self {
+            address,
+            pool,
+            read_statements: RwLock::default(),
+            statements: Arc::default(),
+            clock: Arc::clone(&options.clock),
+            entropy: Arc::clone(&options.entropy),
+            read_only,
+            listening,
+            facts: OnceLock::new(),
+        })
+    }
+
+    fn read_statement(&self, read: &Authorized<Read>) -> Arc<ReadStatement> {
+        let plan = read.operation().plan();
+        let asked = Asked::of(read.operation().window());
+        let key = (plan.id(), asked);
+        let known = self.read_statements.read();
+        if let Some(known) = known.unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Arc::clone(known);
+        }
+        let catalog = read.snapshot().catalog();
+        let statement = Arc::new(select::read(Dialect::Postgres, catalog, plan, asked));
+        let known = self.read_statements.write();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= STATEMENTS {
+            known.clear();
+        }
+        known.insert(key, Arc::clone(&statement));
+        statement
+    }
+
+    pub async fn read<S: RecordSink + 'static>(
+        &self,
+        read: &Authorized<Read>,
+        mut sink: S,
+    ) -> Result<(S, ReadOutcome), StoreError> {
+        let statement = self.read_statement(read);
+        let operation = read.operation();
+        let columns = operation.plan().columns();
+        let binding = Binding {
+            caller: operation.values(),
+            ..Binding::new(read.context())
+        };
+        let request = match operation.window() {
+            Window::Key(key) => Request {
+                binding: Binding {
+                    key: Some(key),
+                    ..binding
+                },
+                limit: None,
+            },
+            Window::Page { limit, offset } => Request {
+                // One more than wanted tells whether there are more.
+                binding: Binding {
+                    limit: i64::from(*limit) + 1,
+                    offset: i64::try_from(*offset).unwrap_or(i64::MAX),
+                    ..binding
+                },
+                limit: Some(*limit as usize),
+            },
+        };
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let session = Session::of(&self.pool).await?;
+            match records::run(&session, &statement, columns, &request, &mut sink).await {
+                Ok(outcome) => return Ok((sink, outcome)),
+                // A plan of before a change of tables, or a server that has gone in between: once more from the start.
+                Err(error @ (StoreError::Again | StoreError::Unavailable))
+                    if attempt < ATTEMPTS =>
+                {
+                    sink.reset();
+                    match error {
+                        StoreError::Again => session.forget_statements(),
+                        _ => session.give_up(),
+                    }
+                }
+                Err(error) => return Err(settled(error)),
+            }
+        }
+    }
+
+    fn writing(&self, session: Session) -> Writing {
+        Writing::new(
+            session,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+            Arc::clone(&self.statements),
+        )
+    }
+
+    async fn begin(&self) -> Result<Writing, StoreError> {
+        if self.read_only {
+            return Err(StoreError::ReadOnly);
+        }
+        Ok(self.writing(Session::of(&self.pool).await?))
+    }
+
+    // Ends a transaction as its work has ended: `None` where all of it is to be done once more.
+    async fn end<T>(
+        writing: Writing,
+        done: Result<T, StoreError>,
+        attempt: usize,
+    ) -> Option<Result<T, StoreError>> {
+        let error = match done {
+            Ok(value) => match writing.commit().await {
+                Ok(()) => return Some(Ok(value)),
+                Err(error) => error,
+            },
+            Err(error) => {
+                writing.roll_back(matches!(error, StoreError::Again)).await;
+                error
+            }
+        };
+        match error {
+            // Nothing has been done before the commit, so all of it can be done once more.
+            StoreError::Again | StoreError::Unavailable if attempt < ATTEMPTS => None,
+            error => Some(Err(settled(error))),
+        }
+    }
+
+    pub async fn create(&self, create: Authorized<Create>) -> Result<WriteOutcome, StoreError> {
+        in_transaction!(self, writing => writes::create(writing, &create))
+    }
+
+    pub async fn update(&self, update: Authorized<Update>) -> Result<WriteOutcome, StoreError> {
+        in_transaction!(self, writing => writes::update(writing, &update))
+    }
+
+    pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
+        in_transaction!(self, writing => writes::delete(writing, &delete))
+    }
+
+    pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
+        let version = in_transaction!(self, writing => policy::apply(writing, &apply))?;
+        // Statements were made from another catalog.
+        self.statements.clear();
+        Ok(version)
+    }
+
+    pub async fn create_user(&self, create: Authorized<CreateUser>) -> Result<i64, StoreError> {
+        in_transaction!(self, writing => system::create_user(writing, &create))
+    }
+
+    pub async fn set_password(&self, set: Authorized<SetPassword>) -> Result<u64, StoreError> {
+        let epoch = in_transaction!(self, writing => system::set_password(writing, &set))?;
+        self.listening.revoke();
+        Ok(epoch)
+    }
+
+    async fn session(&self) -> Result<Session, StoreError> {
+        Session::of(&self.pool).await
+    }
+
+    pub async fn list_users(
+        &self,
+        limit: u32,
+        after: Option<i64>,
+    ) -> Result<Vec<AccountSummary>, StoreError> {
+        system::list_users(&self.session().await?, limit, after).await
+    }
+
+    /// Waits on the calling thread: for explanations, which ask while they think.
+    pub fn find(
+        &self,
+        collection: &Arc<Collection>,
+        field: FieldId,
+        wanted: &Value,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.facts
+            .get_or_init(|| FactsThread::start(self.address.clone()))
+            .find(collection, field, wanted)
+    }
+
+    pub async fn load_policy(&self) -> Result<StoredPolicy, StoreError> {
+        let session = self.session().await?;
+        session::snapshot(&session).await?;
+        let loaded = policy::load(&session).await;
+        session
+            .client()
+            .batch_execute("COMMIT")
+            .await
+            .map_err(error::failure)?;
+        loaded
+    }
+
+    pub async fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
+        system::credential(&self.session().await?, login).await
+    }
+
+    pub async fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
+        system::credential_facts(&self.session().await?, user).await
+    }
+
+    pub async fn insert_session(
+        &self,
+        token_hash: [u8; 32],
+        user: &str,
+        now: i64,
+        expires: i64,
+    ) -> Result<(), StoreError> {
+        in_transaction!(self, writing => system::insert_session(writing, &token_hash, user, now, expires))
+    }
+
+    pub async fn token_session(
+        &self,
+        token_hash: &[u8; 32],
+    ) -> Result<Option<SessionFacts>, StoreError> {
+        system::session(&self.session().await?, token_hash).await
+    }
+
+    pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
+        let ended = in_transaction!(self, writing => system::delete_session(writing, &token_hash));
+        self.listening.revoke();
+        ended
+    }
+
+    pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
+        in_transaction!(self, writing => system::expire_sessions(writing, now))
+    }
+
+    pub async fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
+        system::has_administrator(&self.session().await?, snapshot, self.clock.now()).await
+    }
+
+    pub async fn first_administrator(
+        &self,
+        user: CreateUser,
+        snapshot: Arc<Snapshot>,
+    ) -> Result<i64, StoreError> {
+        in_transaction!(self, writing => system::first_administrator(writing, &user, &snapshot))
+    }
+
+    pub async fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
+        system::find_user(&self.session().await?, name).await
+    }
+
+    pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        system::setting(&self.session().await?, name).await
+    }
+
+    pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        in_transaction!(self, writing => system::set_setting(writing, name, value))
+    }
+
+    pub async fn digest(&self, with_audit: bool) -> Result<[u8; 32], StoreError> {
+        digest::digest(&self.session().await?, with_audit).await
+    }
+
+    pub fn revocations(&self) -> u64 {
+        self.listening.revocations()
+    }
+
+    pub fn is_informed(&self) -> bool {
+        self.listening.is_connected()
+    }
+
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.listening.notices()
+    }
+}
+
+// What is left of an error that another attempt was for.
+fn settled(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Again => StoreError::Busy,
+        other => other,
+    }
+}

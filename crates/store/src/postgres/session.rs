@@ -1,0 +1,479 @@
+//! A connection to PostgreSQL as the work written for both databases sees it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use deadpool_postgres::{Object, Pool};
+use futures_util::future::{join, join3};
+use portreeve_model::{Clock, Collection, Entropy, FieldId, FieldType, KeySource, Value};
+use tokio_postgres::Statement;
+use tokio_postgres::types::ToSql;
+
+use super::connect::unavailable;
+use super::error::{constraint, failure};
+use super::values::Raw;
+use crate::StoreError;
+use crate::sql::binding::Binding;
+use crate::sql::dialect::Dialect;
+use crate::sql::fragment::Fragment;
+use crate::work::{Connection, Parameter, Row, Statements, Transaction};
+
+/// The advisory lock that stands for the policy and everybody's epochs: "portreev". Writes share it; who changes one
+/// of them has it alone.
+pub(crate) const LOCK: i64 = 0x706f_7274_7265_6576;
+
+/// So many statements are kept prepared on a connection.
+const PREPARED: usize = 1_024;
+
+/// A connection outside of any transaction of ours.
+pub(crate) struct Session {
+    client: Object,
+}
+
+impl Session {
+    pub async fn of(pool: &Pool) -> Result<Self, StoreError> {
+        let client = pool.get().await.map_err(unavailable)?;
+        // Statements pile up where policies change often.
+        if client.statement_cache.size() > PREPARED {
+            client.statement_cache.clear();
+        }
+        Ok(Self { client })
+    }
+
+    pub fn client(&self) -> &Object {
+        &self.client
+    }
+
+    pub async fn prepare(&self, sql: &str) -> Result<Statement, StoreError> {
+        self.client.prepare_cached(sql).await.map_err(failure)
+    }
+
+    /// The server's plans were made from tables that have changed since.
+    pub fn forget_statements(&self) {
+        self.client.statement_cache.clear();
+    }
+
+    /// Gives the connection up, with whatever is under way on it.
+    pub fn give_up(self) {
+        drop(Object::take(self.client));
+    }
+
+    async fn ask_raw(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+        let statement = self.prepare(&Dialect::Postgres.system(sql)).await?;
+        let parameters: Vec<&(dyn ToSql + Sync)> = parameters
+            .iter()
+            .map(|parameter| parameter as &(dyn ToSql + Sync))
+            .collect();
+        self.client
+            .query(&statement, &parameters)
+            .await
+            .map_err(failure)
+    }
+}
+
+fn untyped(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+    (0..row.len())
+        .map(|place| {
+            row.try_get::<_, Raw<'_>>(place)
+                .map_err(failure)?
+                .value(None)
+        })
+        .collect::<Result<_, _>>()
+        .map(Row)
+}
+
+impl Connection for Session {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    async fn rows(
+        &self,
+        fragment: &Fragment,
+        binding: &Binding<'_>,
+        types: &[FieldType],
+    ) -> Result<Vec<Vec<Value>>, StoreError> {
+        let statement = self.prepare(&fragment.sql).await?;
+        let bound: Vec<_> = fragment
+            .slots
+            .iter()
+            .take(statement.params().len())
+            .map(|slot| binding.of(slot))
+            .collect();
+        let parameters: Vec<&(dyn ToSql + Sync)> = bound
+            .iter()
+            .map(|bound| bound as &(dyn ToSql + Sync))
+            .collect();
+        let rows = self
+            .client
+            .query(&statement, &parameters)
+            .await
+            .map_err(failure)?;
+        rows.iter()
+            .map(|row| {
+                types
+                    .iter()
+                    .enumerate()
+                    .map(|(place, ty)| {
+                        row.try_get::<_, Raw<'_>>(place)
+                            .map_err(failure)?
+                            .value(Some(*ty))
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    async fn ask(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
+        let rows = self.ask_raw(sql, parameters).await?;
+        rows.iter().map(untyped).collect()
+    }
+
+    async fn ask_named(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<(Vec<Arc<str>>, Vec<Row>), StoreError> {
+        let rows = self.ask_raw(sql, parameters).await?;
+        let names = rows.first().map_or(vec![], |row| {
+            let columns = row.columns().iter();
+            columns.map(|column| Arc::from(column.name())).collect()
+        });
+        Ok((names, rows.iter().map(untyped).collect::<Result<_, _>>()?))
+    }
+
+    async fn epoch(&self, user: &str) -> Result<u64, StoreError> {
+        let sql = "SELECT epoch FROM portreeve_epochs WHERE \"user\" = ?1";
+        let rows = self.ask(sql, &[user.into()]).await?;
+        rows.first().map_or(Ok(0), |row| row.unsigned(0))
+    }
+}
+
+/// A transaction. Dropped before its end it takes the connection with it, and the server undoes it.
+pub(crate) struct Writing {
+    session: Option<Session>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    statements: Arc<Statements>,
+    begun: AtomicU8,
+    marks: AtomicU32,
+}
+
+const NOT_BEGUN: u8 = 0;
+const SHARED: u8 = 1;
+const ALONE: u8 = 2;
+
+impl Writing {
+    pub fn new(
+        session: Session,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        statements: Arc<Statements>,
+    ) -> Self {
+        Self {
+            session: Some(session),
+            clock,
+            entropy,
+            statements,
+            begun: AtomicU8::new(NOT_BEGUN),
+            marks: AtomicU32::new(0),
+        }
+    }
+
+    fn session(&self) -> Result<&Session, StoreError> {
+        self.session.as_ref().ok_or(StoreError::Closed)
+    }
+
+    async fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        let client = self.session()?.client();
+        client.batch_execute(sql).await.map_err(failure)
+    }
+
+    async fn begun(&self) -> Result<&Session, StoreError> {
+        if self.begun.load(Ordering::Relaxed) == NOT_BEGUN {
+            self.batch("BEGIN").await?;
+            self.begun.store(SHARED, Ordering::Relaxed);
+        }
+        self.session()
+    }
+
+    /// Makes it last. Where the connection breaks in this moment, nobody can say whether it has.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        if self.begun.load(Ordering::Relaxed) == NOT_BEGUN {
+            self.session = None;
+            return Ok(());
+        }
+        match self.batch("COMMIT").await {
+            Ok(()) => {
+                self.session = None;
+                Ok(())
+            }
+            Err(StoreError::Unavailable | StoreError::Closed) => Err(StoreError::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Undoes it; tells whether the statements of the connection should be forgotten too.
+    pub async fn roll_back(mut self, forget: bool) {
+        if self.batch("ROLLBACK").await.is_ok()
+            && let Some(session) = self.session.take()
+            && forget
+        {
+            session.forget_statements();
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.give_up();
+        }
+    }
+}
+
+impl Connection for Writing {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    async fn rows(
+        &self,
+        fragment: &Fragment,
+        binding: &Binding<'_>,
+        types: &[FieldType],
+    ) -> Result<Vec<Vec<Value>>, StoreError> {
+        self.begun().await?.rows(fragment, binding, types).await
+    }
+
+    async fn ask(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.begun().await?.ask(sql, parameters).await
+    }
+
+    async fn ask_named(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<(Vec<Arc<str>>, Vec<Row>), StoreError> {
+        self.begun().await?.ask_named(sql, parameters).await
+    }
+
+    async fn epoch(&self, user: &str) -> Result<u64, StoreError> {
+        self.begun().await?.epoch(user).await
+    }
+}
+
+impl Writing {
+    async fn written(
+        &self,
+        fragment: &Fragment,
+        binding: &Binding<'_>,
+        collection: &Collection,
+        sent: &[FieldId],
+    ) -> Result<(u64, Option<tokio_postgres::Row>), StoreError> {
+        let session = self.begun().await?;
+        let client = session.client();
+        let statement = session.prepare(&fragment.sql).await?;
+        let bound: Vec<_> = fragment
+            .slots
+            .iter()
+            .take(statement.params().len())
+            .map(|slot| binding.of(slot))
+            .collect();
+        let parameters: Vec<&(dyn ToSql + Sync)> = bound
+            .iter()
+            .map(|bound| bound as &(dyn ToSql + Sync))
+            .collect();
+        // A statement that fails would take the transaction along. All three are sent at once and answered in turn; the
+        // last one fails where the statement did.
+        let run = async {
+            if statement.columns().is_empty() {
+                let count = client.execute(&statement, &parameters).await?;
+                Ok::<_, tokio_postgres::Error>((count, None))
+            } else {
+                let rows = client.query(&statement, &parameters).await?;
+                Ok((rows.len() as u64, rows.into_iter().next()))
+            }
+        };
+        let (saved, written, released) = join3(
+            client.batch_execute("SAVEPOINT written"),
+            run,
+            client.batch_execute("RELEASE SAVEPOINT written"),
+        )
+        .await;
+        saved.map_err(failure)?;
+        match written {
+            Ok(written) => {
+                released.map_err(failure)?;
+                Ok(written)
+            }
+            Err(error) => {
+                let error = constraint(error, collection, sent);
+                if !matches!(error, StoreError::Unavailable) {
+                    self.batch("ROLLBACK TO SAVEPOINT written").await?;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Transaction for Writing {
+    fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    fn entropy(&self) -> &dyn Entropy {
+        &*self.entropy
+    }
+
+    fn statements(&self) -> &Statements {
+        &self.statements
+    }
+
+    async fn versions(&self, user: Option<&str>) -> Result<(u64, u64), StoreError> {
+        let session = self.session()?;
+        let sql =
+            "SELECT version, coalesce((SELECT epoch FROM portreeve.epochs WHERE \"user\" = $1), 0)
+                   FROM portreeve.policy";
+        let statement = session.prepare(sql).await?;
+        let user_parameter = Parameter::from(user);
+        let ask = async {
+            let parameters: [&(dyn ToSql + Sync); 1] = [&user_parameter];
+            session.client().query_one(&statement, &parameters).await
+        };
+        // The locks come first: a statement sees what is committed when it begins, and it must not begin before.
+        let row = if self.begun.load(Ordering::Relaxed) == NOT_BEGUN {
+            let lock = format!("BEGIN; SELECT pg_advisory_xact_lock_shared({LOCK})");
+            let (locked, row) = join(session.client().batch_execute(&lock), ask).await;
+            locked.map_err(failure)?;
+            self.begun.store(SHARED, Ordering::Relaxed);
+            row
+        } else {
+            ask.await
+        };
+        let row = row.map_err(failure)?;
+        let number = |place: usize| -> Result<u64, StoreError> {
+            let number: i64 = row.try_get(place).map_err(failure)?;
+            u64::try_from(number).map_err(|_| StoreError::Corrupt("a version is negative".into()))
+        };
+        Ok((number(0)?, number(1)?))
+    }
+
+    // Whoever changes the policy or a user's epoch waits for the writes under way, and new ones wait for him.
+    async fn alone(&self) -> Result<(), StoreError> {
+        if self.begun.swap(ALONE, Ordering::Relaxed) == ALONE {
+            return Ok(());
+        }
+        self.batch(&format!(
+            "BEGIN; SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '30s'; \
+             SELECT pg_advisory_xact_lock({LOCK})"
+        ))
+        .await
+    }
+
+    async fn run(&self, fragment: &Fragment, binding: &Binding<'_>) -> Result<(), StoreError> {
+        self.begun()
+            .await?
+            .rows(fragment, binding, &[])
+            .await
+            .map(drop)
+    }
+
+    async fn write(
+        &self,
+        fragment: &Fragment,
+        binding: &Binding<'_>,
+        collection: &Collection,
+        sent: &[FieldId],
+    ) -> Result<u64, StoreError> {
+        let (count, _) = self.written(fragment, binding, collection, sent).await?;
+        Ok(count)
+    }
+
+    async fn insert(
+        &self,
+        fragment: &Fragment,
+        binding: &Binding<'_>,
+        collection: &Collection,
+        sent: &[FieldId],
+    ) -> Result<Option<Value>, StoreError> {
+        let (_, row) = self.written(fragment, binding, collection, sent).await?;
+        let given = binding
+            .assigned
+            .iter()
+            .find(|(field, _)| *field == collection.key)
+            .and_then(|(_, value)| value.as_integer());
+        if let Some(given) = given
+            && collection.key_source == KeySource::Sequence
+            && collection.existing.is_none()
+        {
+            // The next number comes after it, as on SQLite.
+            let sql = "SELECT setval(s.seq, $3) FROM (SELECT pg_get_serial_sequence($1, $2)::regclass AS seq) s
+                       WHERE $3::int8 > 0 AND $3 >= coalesce(pg_sequence_last_value(s.seq), 0)";
+            let session = self.session()?;
+            let statement = session.prepare(sql).await?;
+            let table = Dialect::Postgres.table(collection);
+            let key = &*collection.key_field().name;
+            session
+                .client()
+                .query(&statement, &[&table, &key, &given])
+                .await
+                .map_err(failure)?;
+        }
+        let ty = collection.key_field().ty;
+        row.map(|row| {
+            row.try_get::<_, Raw<'_>>(0)
+                .map_err(failure)?
+                .value(Some(ty))
+        })
+        .transpose()
+    }
+
+    async fn execute(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
+        let session = self.begun().await?;
+        let statement = session.prepare(&Dialect::Postgres.system(sql)).await?;
+        let parameters: Vec<&(dyn ToSql + Sync)> = parameters
+            .iter()
+            .map(|parameter| parameter as &(dyn ToSql + Sync))
+            .collect();
+        session
+            .client()
+            .execute(&statement, &parameters)
+            .await
+            .map_err(failure)
+    }
+
+    async fn change_tables(&self, sql: &str) -> Result<(), StoreError> {
+        self.begun().await?;
+        self.batch(sql).await
+    }
+
+    async fn mark(&self) -> Result<(), StoreError> {
+        self.begun().await?;
+        let number = self.marks.fetch_add(1, Ordering::Relaxed);
+        self.batch(&format!("SAVEPOINT mark_{number}")).await
+    }
+
+    async fn undo(&self) -> Result<(), StoreError> {
+        let number = self.marks.load(Ordering::Relaxed).saturating_sub(1);
+        self.batch(&format!("ROLLBACK TO SAVEPOINT mark_{number}"))
+            .await
+    }
+
+    async fn release(&self) -> Result<(), StoreError> {
+        let number = self.marks.fetch_sub(1, Ordering::Relaxed) - 1;
+        self.batch(&format!("RELEASE SAVEPOINT mark_{number}"))
+            .await
+    }
+}
+
+/// Two statements from one state of the database and the end of that, for reads.
+pub(crate) async fn snapshot(session: &Session) -> Result<(), StoreError> {
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    session.client().batch_execute(begin).await.map_err(failure)
+}
