@@ -1,6 +1,6 @@
 //! Tables that were there before: what they are called in their database, and how their records are named.
 
-use crate::{Collection, FieldId, FieldType, Value, ValueError};
+use crate::{Collection, Field, FieldId, FieldType, Value, ValueError};
 
 /// The table of a collection that was there before: it is read and written under rules, and never changed itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,14 @@ pub struct ExistingColumn {
     pub generated: bool,
     /// The database gives it a value where none is sent: a default, an identity.
     pub filled: bool,
+}
+
+impl Field {
+    /// Whether the database gives it a value where none is sent.
+    pub fn is_filled(&self) -> bool {
+        let existing = self.existing.as_ref();
+        existing.is_some_and(|column| column.filled || column.generated)
+    }
 }
 
 impl Collection {
@@ -180,7 +188,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{CollectionId, CollectionName, Field, KeySource};
+    use crate::{CollectionId, CollectionName, KeySource};
 
     fn field(name: &str, ty: FieldType) -> Field {
         Field {

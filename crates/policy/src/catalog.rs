@@ -144,7 +144,9 @@ pub fn build_catalog(definitions: &[CollectionDefinition]) -> Result<Catalog, Ve
     for definition in &declared {
         let mut fields = vec![field(&definition.key, definition.key_type, false)];
         fields[0].unique = true;
-        let table = if definition.name.namespace() == portreeve_model::MAIN_NAMESPACE {
+        let table = if let Some(existing) = &definition.existing {
+            existing.table.clone()
+        } else if definition.name.namespace() == portreeve_model::MAIN_NAMESPACE {
             definition.name.name().to_owned()
         } else {
             definition.name.to_string()

@@ -7,7 +7,7 @@ use portreeve_model::{
     Variable,
 };
 
-use crate::Place;
+use crate::{ExistingSection, Place};
 
 mod cases;
 mod node;
@@ -21,11 +21,12 @@ mod write;
 mod yaml;
 
 pub use stored::{
-    action_from_json, collection_from_json, profile_from_json, role_from_json,
+    action_from_json, collection_from_json, existing_from_json, profile_from_json, role_from_json,
     rule_definition_from_json,
 };
 pub use write::{
-    action_to_json, collection_to_json, profile_to_json, role_to_json, rule_definition_to_json,
+    action_to_json, collection_to_json, existing_to_json, profile_to_json, role_to_json,
+    rule_definition_to_json,
 };
 
 /// An access document.
@@ -34,6 +35,8 @@ pub struct Document {
     /// `collections:`; an entry `users` adds own columns to the accounts. Those with [`CollectionDefinition::existing`]
     /// come from what was found in the database, never from a file, and are neither written nor stored.
     pub collections: Vec<CollectionDefinition>,
+    /// `existing:`, which tables of the database that were there before are collections.
+    pub existing: ExistingSection,
     /// `actions:`, the application's own, such as `invoice.approve`.
     pub actions: Vec<ActionDefinition>,
     /// `rules:`, named predicates.

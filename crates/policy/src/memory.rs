@@ -357,7 +357,7 @@ impl MemoryWorld {
         collection.field_ids().all(|field| {
             let (declared, value) = (collection.field(field), record.get(field));
             if value.is_null() {
-                return declared.nullable;
+                return declared.nullable || declared.is_filled();
             }
             let taken = || {
                 let others = self.find(id, field, value);

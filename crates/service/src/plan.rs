@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portreeve_gate::{Drop, Rename};
 use portreeve_policy::{
     CollectionDefinition, Document, FieldDefinition, Snapshot, action_to_json, collection_to_json,
-    profile_to_json, role_to_json, rule_definition_to_json,
+    existing_to_json, profile_to_json, role_to_json, rule_definition_to_json,
 };
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -72,6 +72,8 @@ pub enum Part {
     Role,
     /// A profile.
     Profile,
+    /// Which tables that were there before are collections.
+    Existing,
     /// What new accounts get.
     Registration,
 }
@@ -113,6 +115,7 @@ impl std::fmt::Display for Part {
             Self::Rule => "rule",
             Self::Role => "role",
             Self::Profile => "profile",
+            Self::Existing => "existing",
             Self::Registration => "registration",
         })
     }
@@ -158,6 +161,13 @@ impl Difference {
             |one| one.key.clone(),
             profile_to_json,
         );
+        if existing_to_json(&old.existing) != existing_to_json(&new.existing) {
+            let what = what_changed(
+                &existing_to_json(&old.existing),
+                &existing_to_json(&new.existing),
+            );
+            difference.add(ChangeKind::Change, Part::Existing, "tables", what);
+        }
         if old.registration != new.registration {
             let roles = |roles: &[String]| format!("[{}]", roles.join(", "));
             let (before, after) = (
@@ -209,8 +219,10 @@ impl Difference {
     fn collections(&mut self, old: &Document, new: &Document, renames: &[Rename]) {
         let by_name = |document: &Document| -> BTreeMap<String, CollectionDefinition> {
             let bare = document.clone().without_places();
+            // Tables that were there before are no part of what is planned.
             bare.collections
                 .into_iter()
+                .filter(|one| one.existing.is_none())
                 .map(|one| (one.name.to_string(), one))
                 .collect()
         };

@@ -7,6 +7,7 @@
 //! * `sql/` turns plans into text with typed slots. Everything that differs between databases is in `sql/dialect.rs`.
 //! * `work/` is what both databases do, written once over the two traits that a driver implements.
 //! * `sqlite/` is one driver: connections, the one writer thread, execution. `postgres/` is the other.
+//! * `introspect/` looks at tables that were there before.
 //! * `system.rs` is the closed list of what runs before or beside a caller.
 //! * `migrations/` makes the product's own tables; collections' tables are made from the catalog by `sql/ddl.rs`.
 //!
@@ -17,6 +18,7 @@
 mod error;
 mod held;
 mod migration;
+mod introspect;
 mod options;
 mod outcome;
 mod postgres;

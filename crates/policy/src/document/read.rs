@@ -10,10 +10,11 @@ use super::{
     ActionDefinition, CollectionDefinition, Document, FieldDefinition, ReferenceDefinition,
     Registration, RelationDefinition, RelationVia, RuleDefinition,
 };
-use crate::{Problem, parse_operand, suggestion};
+use crate::{ExistingSection, NameMode, Problem, TablePattern, parse_operand, suggestion};
 
 const DOCUMENT: &[&str] = &[
     "collections",
+    "existing",
     "actions",
     "rules",
     "roles",
@@ -34,6 +35,7 @@ const FIELD: &[&str] = &[
     "self_writable",
 ];
 const RELATION: &[&str] = &["many", "by", "through", "from", "to"];
+const EXISTING: &[&str] = &["names", "tables", "except"];
 const NAMED_RULE: &[&str] = &["parameters", "rule"];
 
 /// The collection of the accounts, whose key and built-in fields are the product's.
@@ -71,6 +73,10 @@ impl Reader<'_> {
             reader.refuse_second_names(node);
             Some(())
         });
+        self.get(&fields, "existing", |reader, node| {
+            document.existing = reader.existing_section(node)?;
+            Some(())
+        });
         self.get(&fields, "actions", |reader, node| {
             document.actions =
                 reader.all(node, "a mapping of actions to descriptions", Self::action);
@@ -102,6 +108,44 @@ impl Reader<'_> {
             };
             Some(())
         });
+    }
+
+    pub(super) fn existing_section(&mut self, node: &Node) -> Option<ExistingSection> {
+        let fields = self.body(node, EXISTING)?;
+        let names = self.get(&fields, "names", |reader, node| {
+            let words = [
+                ("as_is", NameMode::AsIs),
+                ("snake_case", NameMode::SnakeCase),
+            ];
+            reader.word(node, &words)
+        });
+        let tables = self.get(&fields, "tables", Self::table_patterns);
+        let except = self.get(&fields, "except", Self::table_patterns);
+        Some(ExistingSection {
+            names: names.unwrap_or_default(),
+            tables: tables.unwrap_or_default(),
+            except: except.unwrap_or_default(),
+        })
+    }
+
+    fn table_patterns(&mut self, node: &Node) -> Option<Vec<TablePattern>> {
+        let mut places = vec![];
+        let texts = self.texts(node, "a list of table names (texts)", |reader, node| {
+            let text = reader.text(node)?;
+            if text.is_empty() {
+                reader.problem(node.mark, "bad_value", "an empty text names no table");
+                return None;
+            }
+            places.push(reader.place(node.mark));
+            Some(text)
+        })?;
+        Some(
+            texts
+                .into_iter()
+                .zip(places)
+                .map(|(text, place)| TablePattern { text, place })
+                .collect(),
+        )
     }
 
     /// Every entry of a section, in order.

@@ -8,7 +8,7 @@ use super::report::Report;
 use super::{
     ActionDefinition, CollectionDefinition, ProfileDefinition, RoleDefinition, RuleDefinition,
 };
-use crate::Problem;
+use crate::{ExistingSection, Problem};
 
 /// What problems call the file of a part.
 const STORED: &str = "stored";
@@ -16,6 +16,13 @@ const STORED: &str = "stored";
 /// Reads a collection that [`collection_to_json`](super::collection_to_json) wrote.
 pub fn collection_from_json(name: &str, json: &Json) -> Result<CollectionDefinition, Vec<Problem>> {
     part("collections", name, json, Reader::collection_definition)
+}
+
+/// Reads what [`existing_to_json`](super::existing_to_json) wrote.
+pub fn existing_from_json(json: &Json) -> Result<ExistingSection, Vec<Problem>> {
+    part("existing", "", json, |reader, _, _, node| {
+        reader.existing_section(node)
+    })
 }
 
 /// Reads an action that [`action_to_json`](super::action_to_json) wrote.

@@ -12,7 +12,7 @@ use super::{
     ExpectedVerdict, FieldDefinition, FieldValue, Permission, ProfileDefinition, Registration,
     RelationDefinition, RelationVia, RoleDefinition, RuleDefinition, TestCase, TestSubject,
 };
-use crate::{print_operand, print_rule};
+use crate::{ExistingSection, NameMode, TablePattern, print_operand, print_rule};
 
 impl Document {
     /// Writes the document as YAML, everything in the order it is held in. Read again it is the same document but for
@@ -32,11 +32,14 @@ impl Document {
         section(
             "collections",
             named(
-                &self.collections,
+                self.declared(),
                 |one| one.name.to_string(),
                 collection_to_json,
             ),
         );
+        if let Json::Object(existing) = existing_to_json(&self.existing) {
+            section("existing", existing);
+        }
         section(
             "actions",
             named(&self.actions, |one| one.name.clone(), action_to_json),
@@ -65,6 +68,13 @@ impl Document {
         Json::Object(map)
     }
 
+    /// The collections it declares itself, without those that describe tables that were there before.
+    pub fn declared(&self) -> impl Iterator<Item = &CollectionDefinition> {
+        self.collections
+            .iter()
+            .filter(|collection| collection.existing.is_none())
+    }
+
     /// The same document as if it had been written nowhere, to compare two by what they say.
     pub fn without_places(mut self) -> Self {
         for collection in &mut self.collections {
@@ -75,6 +85,10 @@ impl Document {
             for relation in &mut collection.relations {
                 relation.place = Default::default();
             }
+        }
+        let ExistingSection { tables, except, .. } = &mut self.existing;
+        for pattern in tables.iter_mut().chain(except) {
+            pattern.place = Default::default();
         }
         for action in &mut self.actions {
             action.place = Default::default();
@@ -101,12 +115,12 @@ impl Document {
     }
 }
 
-fn named<T>(
-    all: &[T],
+fn named<'t, T: 't>(
+    all: impl IntoIterator<Item = &'t T>,
     name: impl Fn(&T) -> String,
     json: impl Fn(&T) -> Json,
 ) -> Map<String, Json> {
-    all.iter().map(|one| (name(one), json(one))).collect()
+    all.into_iter().map(|one| (name(one), json(one))).collect()
 }
 
 /// A mapping that leaves out what says nothing.
@@ -200,6 +214,18 @@ pub fn collection_to_json(collection: &CollectionDefinition) -> Json {
         &named(&collection.relations, |one| one.name.clone(), relation),
     );
     body.list("indexes", &collection.indexes, |index| texts(index));
+    Json::Object(body.0)
+}
+
+/// What is said about tables that were there before, as JSON.
+pub fn existing_to_json(section: &ExistingSection) -> Json {
+    let mut body = Body::default();
+    if section.names == NameMode::SnakeCase {
+        body.put("names", "snake_case");
+    }
+    let pattern = |pattern: &TablePattern| Json::String(pattern.text.clone());
+    body.list("tables", &section.tables, pattern);
+    body.list("except", &section.except, pattern);
     Json::Object(body.0)
 }
 
