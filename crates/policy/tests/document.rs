@@ -69,6 +69,8 @@ fn check_round_trip(document: &Document) {
             .collections
             .push(collection_from_json(&one.name.to_string(), &json).unwrap());
     }
+    let json = stored(existing_to_json(&document.existing));
+    parts.existing = existing_from_json(&json).unwrap();
     for one in &document.actions {
         parts
             .actions
