@@ -71,6 +71,37 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// Copy all there is into one file, as of one moment, beside a running server or without one
+    #[command(
+        after_help = "The file holds password hashes; nobody but its owner may read it. It appears under its name when it is whole\n\
+                      and has been read again and found equal. `portreeve restore` makes a data folder from it."
+    )]
+    Backup {
+        /// The file to make, or with --check the one to look at
+        file: PathBuf,
+        /// Replace a file that is there
+        #[arg(long, conflicts_with = "check")]
+        force: bool,
+        /// Make nothing: read a backup and say whether it is what it was when it was made
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Make a data folder from a backup; everybody has to sign in again
+    #[command(
+        after_help = "All or nothing: the file is checked before anything is touched. A database that is there is never deleted:\n\
+                      --force moves it into a folder of its own beside the new one, which can be used with --data as it is."
+    )]
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// Move a database that is there aside
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Check a configuration file
     Config {
         /// What to do with it.

@@ -1,11 +1,13 @@
 //! The commands, one file each.
 
 mod apply;
+mod backup;
 mod can;
 mod config;
 mod init;
 mod load;
 mod plan;
+mod restore;
 mod serve;
 mod test;
 mod user;
@@ -35,6 +37,13 @@ pub async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
             data,
         } => apply::run(&file, confirm_drops, &data, output).await,
         Command::Load { file, skip, data } => load::run(&file, skip, &data, output).await,
+        Command::Backup {
+            file,
+            force,
+            check,
+            data,
+        } => backup::run(file, force, check, &data, output).await,
+        Command::Restore { file, force, data } => restore::run(file, force, &data, output).await,
         Command::Config { command } => config::run(command, output),
     }
 }

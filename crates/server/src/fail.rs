@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use portreeve_service::{Problem, ServiceError};
+use portreeve_service::{BackupError, Problem, ServiceError};
 use serde_json::json;
 
 use crate::output::Output;
@@ -100,5 +100,11 @@ impl From<ServiceError> for Failure {
             }
             other => Self::error(code, other.to_string()),
         }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        Self::error(error.code(), error.to_string())
     }
 }

@@ -83,7 +83,8 @@ pub async fn serve(bound: Bound, router: Router) -> Result<(), Failure> {
     }
 }
 
-async fn told_to_stop() {
+/// Waits until the process is told to stop.
+pub async fn told_to_stop() {
     let interrupt = async {
         if signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

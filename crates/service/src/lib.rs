@@ -12,6 +12,7 @@
 //! | `me` | [`Portreeve::me`] |
 //! | `check`, `explain` | [`Portreeve::check`], [`Portreeve::explain`] |
 //! | `load` | [`Portreeve::load`] |
+//! | `backup` | [`backup()`], [`check_backup`], [`restore`]: of a data folder, open or not |
 //!
 //! This crate must not know HTTP, wire formats, SQL or a driver, and decides nothing itself: the gate does. Errors are
 //! [`ServiceError`], which has stable codes and no status; causes are for logs only.
@@ -21,6 +22,7 @@
 
 mod access;
 mod authn;
+mod backup;
 mod callers;
 mod check;
 pub mod codes;
@@ -46,6 +48,7 @@ use portreeve_store::Store;
 
 pub use access::Applied;
 pub use authn::{SESSION_LIFETIME, SignedIn};
+pub use backup::{BackupTo, RestoreFrom, Watching, backup, check_backup, restore};
 pub use check::{CheckAnswer, CheckRequest};
 pub use collections::{AlterCollection, CollectionView, FieldView, RelationView};
 pub use error::ServiceError;
@@ -64,7 +67,9 @@ pub use portreeve_policy::{
     Document, Place, Problem, RequestFacts, RuleError, parse_rule, print_rule, rule_from_json,
     rule_to_json,
 };
-pub use portreeve_store::{Location, ReadOutcome, Synchronous};
+pub use portreeve_store::{
+    Backup, BackupError, BackupTable, Location, Progress, ReadOutcome, Restored, Stage, Synchronous,
+};
 
 /// One running Portreeve: a data folder, the policy in force, and everything that can be asked of them. Shared by all
 /// faces behind an [`Arc`].

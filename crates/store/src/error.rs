@@ -138,6 +138,16 @@ pub enum OpenError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// The database was being replaced by a backup, and has not been.
+    #[error(
+        "{path}: a restore has not come to its end. Run `portreeve restore FILE --force` again; what was there before is in its folder {aside}"
+    )]
+    HalfRestored {
+        /// The folder.
+        path: String,
+        /// The folder in it with what was there before.
+        aside: String,
+    },
     /// There is nothing to read yet.
     #[error("{path} does not exist. Start the server once, or run `portreeve init`")]
     Missing {

@@ -8,6 +8,7 @@
 //! * `work/` is what both databases do, written once over the two traits that a driver implements.
 //! * `sqlite/` is one driver: connections, the one writer thread, execution. `postgres/` is the other.
 //! * `introspect/` looks at tables that were there before.
+//! * `backup.rs` says what a backup is; `sqlite/backup/` makes, checks and puts back one.
 //! * `system.rs` is the closed list of what runs before or beside a caller.
 //! * `migrations/` makes the product's own tables; collections' tables are made from the catalog by `sql/ddl.rs`.
 //!
@@ -15,6 +16,7 @@
 //! statement: a name in `system.rs`, its text in `work/system.rs`. To change a product's own table: a new numbered
 //! file in `migrations/`, never a change of an old one.
 
+mod backup;
 mod error;
 mod held;
 mod migration;
@@ -28,6 +30,10 @@ mod store;
 mod system;
 mod work;
 
+pub use backup::{
+    Backup, BackupError, BackupOptions, BackupTable, Progress, RestoreOptions, Restored, Stage,
+    Watch,
+};
 pub use error::{OpenError, StoreError};
 pub use options::{Location, StoreOptions, Synchronous};
 pub use outcome::{ReadOutcome, Stored, WriteOutcome};

@@ -1,5 +1,6 @@
 //! The driver for the embedded database: one file, one writing thread, readers on every thread that asks.
 
+pub(crate) mod backup;
 mod budget;
 mod digest;
 mod migrations;
@@ -53,6 +54,7 @@ const STATEMENTS: usize = 1_024;
 impl Database {
     pub fn open(folder: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
         let (path, lock) = open::take_folder(folder)?;
+        open::check_restored(folder)?;
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Failed {
             path: path.display().to_string(),
             source,
@@ -85,6 +87,7 @@ impl Database {
 
     pub fn open_read_only(folder: &Path) -> Result<Self, OpenError> {
         let path = folder.join(open::FILE);
+        open::check_restored(folder)?;
         if !open::is_ours(&path)? {
             return Err(OpenError::Missing {
                 path: path.display().to_string(),

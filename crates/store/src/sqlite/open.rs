@@ -17,7 +17,10 @@ use crate::{OpenError, Synchronous};
 
 /// The database's name in its folder.
 pub(crate) const FILE: &str = "portreeve.db";
-const LOCK: &str = "portreeve.lock";
+pub(crate) const LOCK: &str = "portreeve.lock";
+
+/// The mark of a folder whose database is being replaced; it names the folder in which the old one is.
+pub(crate) const RESTORING: &str = "portreeve.restoring";
 
 /// "Port", in the file's header: tells our databases from others.
 const APPLICATION: i32 = 0x506F_7274;
@@ -95,13 +98,29 @@ pub(crate) fn is_ours(path: &Path) -> Result<bool, OpenError> {
     if header.is_empty() {
         return Ok(false);
     }
-    let application = header.get(APPLICATION_AT..APPLICATION_AT + 4);
-    if header.starts_with(MAGIC) && application == Some(&APPLICATION.to_be_bytes()[..]) {
+    if is_our_header(&header) {
         return Ok(true);
     }
     Err(OpenError::Foreign {
         path: path.display().to_string(),
     })
+}
+
+/// Whether these are the first bytes of a database of ours.
+pub(crate) fn is_our_header(header: &[u8]) -> bool {
+    let application = header.get(APPLICATION_AT..APPLICATION_AT + 4);
+    header.starts_with(MAGIC) && application == Some(&APPLICATION.to_be_bytes()[..])
+}
+
+/// Refuses a folder in which the database was being replaced and has not been.
+pub(crate) fn check_restored(folder: &Path) -> Result<(), OpenError> {
+    match std::fs::read_to_string(folder.join(RESTORING)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        aside => Err(OpenError::HalfRestored {
+            path: folder.display().to_string(),
+            aside: aside.unwrap_or_default(),
+        }),
+    }
 }
 
 /// The one connection that writes.
