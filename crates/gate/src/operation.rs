@@ -194,6 +194,23 @@ pub struct CreateUser {
     pub attributes: Vec<(String, Value)>,
     /// What it is bound to.
     pub bindings: Vec<Binding>,
+    /// What it was before, where it comes from an export.
+    pub past: Option<Past>,
+}
+
+/// What an account was where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// Its number.
+    pub number: i64,
+    /// Its status.
+    pub status: String,
+    /// Whether its address was confirmed.
+    pub confirmed: bool,
+    /// Who vouched for it.
+    pub provider: String,
+    /// When it was made, microseconds since 1970.
+    pub created: i64,
 }
 
 /// Give an account a password.

@@ -71,6 +71,21 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// Write the access document in force, or accounts and records, in a form that `apply` and `load` read
+    #[command(
+        after_help = "Passwords and sessions are not part of it, and what is written meanwhile may or may not be: for a whole copy of\n\
+                      one moment there is `portreeve backup`."
+    )]
+    Export {
+        /// Write accounts and records as lines of JSON instead of the access document
+        #[arg(long)]
+        records: bool,
+        /// Write both into a folder, as access.yaml and records.ndjson
+        #[arg(long, value_name = "DIR", conflicts_with = "records")]
+        to: Option<PathBuf>,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Copy all there is into one file, as of one moment, beside a running server or without one
     #[command(
         after_help = "The file holds password hashes; nobody but its owner may read it. It appears under its name when it is whole\n\

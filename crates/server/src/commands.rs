@@ -4,6 +4,7 @@ mod apply;
 mod backup;
 mod can;
 mod config;
+mod export;
 mod init;
 mod load;
 mod plan;
@@ -37,6 +38,9 @@ pub async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
             data,
         } => apply::run(&file, confirm_drops, &data, output).await,
         Command::Load { file, skip, data } => load::run(&file, skip, &data, output).await,
+        Command::Export { records, to, data } => {
+            export::run(records, to.as_deref(), &data, output).await
+        }
         Command::Backup {
             file,
             force,

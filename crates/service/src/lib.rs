@@ -11,7 +11,7 @@
 //! | `access` | [`Portreeve::document`], [`Portreeve::plan`], [`Portreeve::apply`] |
 //! | `me` | [`Portreeve::me`] |
 //! | `check`, `explain` | [`Portreeve::check`], [`Portreeve::explain`] |
-//! | `load` | [`Portreeve::load`] |
+//! | `load`, `export` | [`Portreeve::load`], [`Portreeve::export`] |
 //! | `backup` | [`backup()`], [`check_backup`], [`restore`]: of a data folder, open or not |
 //!
 //! This crate must not know HTTP, wire formats, SQL or a driver, and decides nothing itself: the gate does. Errors are
@@ -29,6 +29,7 @@ pub mod codes;
 mod collections;
 mod error;
 mod explain;
+mod export;
 mod load;
 mod me;
 mod open;
@@ -53,13 +54,14 @@ pub use check::{CheckAnswer, CheckRequest};
 pub use collections::{AlterCollection, CollectionView, FieldView, RelationView};
 pub use error::ServiceError;
 pub use explain::Explained;
+pub use export::{ExportError, Exported};
 pub use load::{LoadError, Loaded};
 pub use me::{CollectionRights, FieldRights, Me, MeUser, Possible};
 pub use open::Options;
 pub use plan::{Change, ChangeKind, Dropped, Part, Plan};
 pub use records::Written;
 pub use setup::SETUP_ATTEMPTS;
-pub use users::{NewUser, RESERVED_KEYS, UserView};
+pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
 
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
 pub use portreeve_gate::{Caller, ListRequest, Principal, Sent, take_literals};

@@ -2,8 +2,10 @@
 //! fillings: what it makes goes through the gate like everything else.
 //!
 //! * `{"user": {"username", "email", "password", "roles", "profiles", "values"}}`: an account; `values` are its own
-//!   columns. Names alone are required.
+//!   columns. Names alone are required. An account from an export has `id`, `number`, `status`, `confirmed`, `provider`,
+//!   `created` and `bindings` too, all of them or none.
 //! * `{"record": {"collection", "values"}}`: a record. A value `{"user": "<username>"}` stands for that account.
+//! * `{"update": {"collection", "key", "values"}}`: fields of a record of an earlier line, where two point at each other.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,12 +13,13 @@ use std::io::BufRead;
 use std::pin::Pin;
 use std::task::Poll;
 
-use portreeve_gate::{Caller, Sent};
-use portreeve_model::{Collection, CollectionName};
+use portreeve_gate::{Caller, Past, Sent};
+use portreeve_model::{Collection, CollectionName, FieldType, Value};
+use portreeve_policy::{Binding, BoundTo};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-use crate::{NewUser, Portreeve, ServiceError, UserView, Written};
+use crate::{NewUser, PastUser, Portreeve, ServiceError, UserView, Written};
 
 /// How many records are on their way at once, so that they share commits.
 const WINDOW: usize = 512;
@@ -47,6 +50,7 @@ pub struct LoadError {
 enum Line {
     User(UserLine),
     Record(RecordLine),
+    Update(UpdateLine),
 }
 
 #[derive(Deserialize)]
@@ -65,6 +69,45 @@ struct UserLine {
     #[serde(default)]
     profiles: Vec<String>,
     #[serde(default)]
+    values: Map<String, Json>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    number: Option<i64>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    confirmed: Option<bool>,
+    #[serde(default)]
+    provider: Option<String>,
+    #[serde(default)]
+    created: Option<String>,
+    #[serde(default)]
+    bindings: Option<Vec<BindingLine>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BindingLine {
+    #[serde(default)]
+    role: Option<String>,
+    #[serde(default)]
+    profile: Option<String>,
+    #[serde(default)]
+    restricted_to: Option<Vec<String>>,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    until: Option<String>,
+    #[serde(default)]
+    primary: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdateLine {
+    collection: String,
+    key: Json,
     values: Map<String, Json>,
 }
 
@@ -86,6 +129,7 @@ impl Portreeve {
             operator: self.operator(),
             users: HashMap::new(),
             loaded: Loaded::default(),
+            updates: 0,
             waiting: vec![],
         };
         for (place, line) in lines.lines().enumerate().skip(skip) {
@@ -131,6 +175,7 @@ struct Loading<'a> {
     // Accounts by the names lines call them.
     users: HashMap<String, UserView>,
     loaded: Loaded,
+    updates: usize,
     waiting: Vec<(usize, Pending<'a>)>,
 }
 
@@ -160,11 +205,17 @@ impl Loading<'_> {
                 }
                 Ok(Ok(()))
             }
+            Line::Update(update) => {
+                self.settle().await?;
+                Ok(self.update(update).await.map_err(|error| error.to_string()))
+            }
         }
     }
 
-    async fn user(&mut self, line: UserLine) -> Result<(), ServiceError> {
+    async fn user(&mut self, mut line: UserLine) -> Result<(), ServiceError> {
+        let past = past(&mut line)?;
         let new = NewUser {
+            past,
             key: line.key,
             username: line.username,
             email: line.email,
@@ -177,6 +228,84 @@ impl Loading<'_> {
         self.users.insert(made.name().to_owned(), made);
         self.loaded.users += 1;
         Ok(())
+    }
+
+    async fn update(&mut self, line: UpdateLine) -> Result<(), ServiceError> {
+        let name = CollectionName::parse(&line.collection).map_err(|_| ServiceError::NotFound)?;
+        let key = match line.key {
+            Json::String(text) => text,
+            other => other.to_string(),
+        };
+        let sent: Sent = line.values.into_iter().collect();
+        let done = self.portreeve.update(&self.operator, &name, &key, sent);
+        done.await?;
+        self.updates += 1;
+        Ok(())
+    }
+}
+
+// What an account was, where its line comes from an export.
+fn past(line: &mut UserLine) -> Result<Option<PastUser>, ServiceError> {
+    let said = (
+        line.id.take(),
+        line.number.take(),
+        line.status.take(),
+        line.confirmed.take(),
+        line.provider.take(),
+        line.created.take(),
+        line.bindings.take(),
+    );
+    let (id, number, status, confirmed, provider, created, bindings) = match said {
+        (None, None, None, None, None, None, None) => return Ok(None),
+        (Some(a), Some(b), Some(c), Some(d), Some(e), Some(f), Some(g)) => (a, b, c, d, e, f, g),
+        _ => {
+            let message = "an account from an export has id, number, status, confirmed, provider, created and bindings: give all of them or none";
+            return Err(ServiceError::invalid("user", message));
+        }
+    };
+    if !line.roles.is_empty() || !line.profiles.is_empty() {
+        let message = "stand in bindings already; leave roles and profiles out";
+        return Err(ServiceError::invalid("bindings", message));
+    }
+    let bindings = bindings.into_iter().map(BindingLine::read);
+    Ok(Some(PastUser {
+        id,
+        bindings: bindings.collect::<Result<_, _>>()?,
+        rest: Past {
+            number,
+            status,
+            confirmed,
+            provider,
+            created: moment("created", &created)?,
+        },
+    }))
+}
+
+fn moment(what: &str, text: &str) -> Result<i64, ServiceError> {
+    Value::from_text(FieldType::Timestamp, text)
+        .ok()
+        .and_then(|value| value.as_integer())
+        .ok_or_else(|| ServiceError::invalid(what, "is no time such as 2026-01-31T12:00:00Z"))
+}
+
+impl BindingLine {
+    fn read(self) -> Result<Binding, ServiceError> {
+        let to = match (self.role, self.profile) {
+            (Some(role), None) => BoundTo::Role(role),
+            (None, Some(profile)) => BoundTo::Profile(profile),
+            _ => {
+                let message = "each leads to a role or to a profile, and not to both";
+                return Err(ServiceError::invalid("bindings", message));
+            }
+        };
+        let moment = |what, text: Option<String>| text.map(|text| moment(what, &text)).transpose();
+        Ok(Binding {
+            to,
+            restricted_to: self.restricted_to,
+            from: moment("from", self.from)?,
+            until: moment("until", self.until)?,
+            primary: self.primary,
+        })
     }
 }
 
@@ -294,7 +423,7 @@ impl<'a> Loading<'a> {
     }
 
     fn error(&self, line: usize, message: String) -> ServiceError {
-        let loaded = self.loaded.users + self.loaded.records;
+        let loaded = self.loaded.users + self.loaded.records + self.updates;
         ServiceError::NotLoaded(Box::new(crate::LoadError {
             line,
             message,

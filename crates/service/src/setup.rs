@@ -96,6 +96,7 @@ impl Portreeve {
                 primary: true,
                 ..Binding::default()
             }],
+            past: None,
         };
         let mut view = UserView::of(&user);
         let made = self

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_gate::{Caller, CreateUser, SetPassword};
+use portreeve_gate::{Caller, CreateUser, Past, SetPassword};
 use portreeve_model::Value;
 use portreeve_policy::{Binding, BoundTo, SYSTEM_COLLECTIONS, suggestion};
 use portreeve_store::{AccountSummary, StoreError};
@@ -34,6 +34,19 @@ pub struct NewUser {
     pub profiles: Vec<String>,
     /// Own columns of `users`, by name.
     pub attributes: Map<String, Json>,
+    /// What it was before, where it comes from an export.
+    pub past: Option<PastUser>,
+}
+
+/// An account as it was where it comes from.
+#[derive(Clone, Debug)]
+pub struct PastUser {
+    /// Its id.
+    pub id: String,
+    /// What it was bound to: exactly this, whatever `registration:` says.
+    pub bindings: Vec<Binding>,
+    /// The rest.
+    pub rest: Past,
 }
 
 /// An account as administrators see it.
@@ -113,7 +126,20 @@ impl From<AccountSummary> for UserView {
 impl NewUser {
     // What can be said without looking at the policy.
     pub(crate) fn check(&self) -> Result<(), ServiceError> {
-        if self.username.is_none() && self.email.is_none() {
+        if let Some(past) = &self.past {
+            let id = uuid::Uuid::parse_str(&past.id);
+            if id.is_ok_and(|id| id.hyphenated().to_string() == past.id) {
+                check_name("status", &past.rest.status)?;
+                check_name("provider", &past.rest.provider)?;
+            } else {
+                return Err(ServiceError::invalid("id", "is no UUID in small letters"));
+            }
+            if past.rest.number < 1 {
+                return Err(ServiceError::invalid("number", "must be 1 or more"));
+            }
+        }
+        // Who came from elsewhere may be known by nothing but a key.
+        if self.username.is_none() && self.email.is_none() && self.past.is_none() {
             return Err(ServiceError::invalid(
                 "username",
                 "give a username or an e-mail address",
@@ -160,14 +186,20 @@ impl Portreeve {
         // Asked before the password is hashed, so that only those who may can make us work.
         self.demand_administrator(caller)?;
         new.check()?;
-        let bindings = self.bindings(caller, &new.roles, &new.profiles)?;
+        let bindings = match &new.past {
+            None => self.bindings(caller, &new.roles, &new.profiles)?,
+            Some(past) => self.known(caller, past.bindings.clone())?,
+        };
         let attributes = own_columns(caller, &new.attributes)?;
         let password_hash = match new.password {
             Some(password) => Some(self.passwords.hash(password, &*self.entropy).await?),
             None => None,
         };
         let _turn = self.administration.lock().await;
-        let id = self.new_id().to_string();
+        let (id, past) = match new.past {
+            None => (self.new_id().to_string(), None),
+            Some(past) => (past.id, Some(past.rest)),
+        };
         let user = CreateUser {
             key: new.key.unwrap_or_else(|| id.clone()),
             id,
@@ -176,6 +208,7 @@ impl Portreeve {
             password_hash,
             attributes,
             bindings,
+            past,
         };
         let mut view = UserView::of(&user);
         let create = self.gate.create_user(caller, user)?;
@@ -255,38 +288,15 @@ impl Portreeve {
         roles: &[String],
         profiles: &[String],
     ) -> Result<Vec<Binding>, ServiceError> {
-        let snapshot = caller.snapshot();
         let roles = if roles.is_empty() && profiles.is_empty() {
-            snapshot.registration_roles()
+            caller.snapshot().registration_roles()
         } else {
             roles
         };
-        let mut bound: Vec<BoundTo> = vec![];
-        for role in roles {
-            if snapshot.is_administrator(role).is_none() {
-                let known: Vec<&str> = snapshot.role_keys().map(|key| &**key).collect();
-                let hint = suggestion(role, known);
-                return Err(ServiceError::UnknownRole {
-                    name: role.clone(),
-                    hint,
-                });
-            }
-            bound.push(BoundTo::Role(role.clone()));
-        }
-        for profile in profiles {
-            if snapshot.profile_has_administrator(profile).is_none() {
-                let mut known: Vec<&str> = snapshot.profile_keys().map(String::as_str).collect();
-                known.sort_unstable();
-                let hint = suggestion(profile, known);
-                return Err(ServiceError::UnknownProfile {
-                    name: profile.clone(),
-                    hint,
-                });
-            }
-            bound.push(BoundTo::Profile(profile.clone()));
-        }
+        let roles = roles.iter().cloned().map(BoundTo::Role);
+        let profiles = profiles.iter().cloned().map(BoundTo::Profile);
         let mut bindings: Vec<Binding> = vec![];
-        for to in bound {
+        for to in roles.chain(profiles) {
             if !bindings.iter().any(|known| known.to == to) {
                 let primary = bindings.is_empty();
                 bindings.push(Binding {
@@ -294,6 +304,37 @@ impl Portreeve {
                     primary,
                     ..Binding::default()
                 });
+            }
+        }
+        self.known(caller, bindings)
+    }
+
+    // Bindings to what there is.
+    fn known(&self, caller: &Caller, bindings: Vec<Binding>) -> Result<Vec<Binding>, ServiceError> {
+        let snapshot = caller.snapshot();
+        for binding in &bindings {
+            match &binding.to {
+                BoundTo::Role(role) if snapshot.is_administrator(role).is_none() => {
+                    let known: Vec<&str> = snapshot.role_keys().map(|key| &**key).collect();
+                    let hint = suggestion(role, known);
+                    return Err(ServiceError::UnknownRole {
+                        name: role.clone(),
+                        hint,
+                    });
+                }
+                BoundTo::Profile(profile)
+                    if snapshot.profile_has_administrator(profile).is_none() =>
+                {
+                    let mut known: Vec<&str> =
+                        snapshot.profile_keys().map(String::as_str).collect();
+                    known.sort_unstable();
+                    let hint = suggestion(profile, known);
+                    return Err(ServiceError::UnknownProfile {
+                        name: profile.clone(),
+                        hint,
+                    });
+                }
+                _ => {}
             }
         }
         Ok(bindings)

@@ -126,6 +126,7 @@ async fn compare() {
                 to: BoundTo::Role("writer".into()),
                 ..Binding::default()
             }],
+            past: None,
         };
         let authorized = gate
             .create_user(&gate.operator(NOW), operation)

@@ -261,6 +261,7 @@ impl StoredWorld {
             password_hash: None,
             attributes: own.collect(),
             bindings: vec![],
+            past: None,
         };
         let create = self
             .gate

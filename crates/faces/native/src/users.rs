@@ -51,6 +51,7 @@ pub(crate) async fn create(mut ask: Ask) -> Answer {
         roles: body.texts("roles")?,
         profiles: body.texts("profiles")?,
         attributes: body.map("values")?,
+        past: None,
     };
     let portreeve = ask.portreeve();
     let user = portreeve.create_user(&caller, new).await?;

@@ -2,8 +2,10 @@
 
 mod access;
 mod accounts;
+mod backup;
 mod can;
 mod config;
+mod export;
 mod program;
 mod records;
 mod serve;

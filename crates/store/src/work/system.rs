@@ -281,13 +281,24 @@ async fn insert_user<X: Transaction>(
         ("key", text(&user.key)),
         ("username", optional(&user.username)),
         ("email", optional(&user.email)),
-        ("status", text(ACTIVE)),
-        ("confirmed", Value::Boolean(false)),
-        ("provider", text("local")),
-        ("created", Value::Integer(now)),
     ];
+    let past = match &user.past {
+        None => vec![
+            ("status", text(ACTIVE)),
+            ("confirmed", Value::Boolean(false)),
+            ("provider", text("local")),
+            ("created", Value::Integer(now)),
+        ],
+        Some(past) => vec![
+            ("status", text(&past.status)),
+            ("confirmed", Value::Boolean(past.confirmed)),
+            ("provider", text(&past.provider)),
+            ("created", Value::Integer(past.created)),
+            ("number", Value::Integer(past.number)),
+        ],
+    };
     let mut assigned = vec![];
-    for (name, value) in base {
+    for (name, value) in base.into_iter().chain(past) {
         let field = accounts
             .find_field(name)
             .ok_or_else(|| StoreError::Corrupt(format!("accounts have no column '{name}'")))?;

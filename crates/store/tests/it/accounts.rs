@@ -28,6 +28,7 @@ fn account(id: &str, bindings: Vec<Binding>) -> CreateUser {
         password_hash: Some(format!("hash of {id}")),
         attributes: vec![("team".into(), Value::from("blue"))],
         bindings,
+        past: None,
     }
 }
 

@@ -314,6 +314,7 @@ async fn own_columns_of_accounts_live_beside_the_others() {
         password_hash: None,
         attributes: vec![("team".into(), "blue".into())],
         bindings: vec![],
+        past: None,
     };
     let authorized = world
         .gate

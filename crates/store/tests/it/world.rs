@@ -140,6 +140,7 @@ impl World {
             password_hash: Some("hash".into()),
             attributes: vec![],
             bindings,
+            past: None,
         };
         let authorized = self.gate.create_user(&self.operator(), operation).unwrap();
         self.store.create_user(authorized).await.unwrap();
