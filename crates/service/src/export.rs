@@ -50,12 +50,14 @@ impl Portreeve {
     ) -> Result<Exported, ExportError> {
         self.demand_administrator(caller)?;
         let catalog = Arc::clone(caller.snapshot().catalog());
-        let mut exported = Exported::default();
-        exported.left_out = catalog
-            .iter()
-            .filter(|collection| collection.existing.is_some())
-            .map(|collection| collection.name.to_string())
-            .collect();
+        let mut exported = Exported {
+            left_out: catalog
+                .iter()
+                .filter(|collection| collection.existing.is_some())
+                .map(|collection| collection.name.to_string())
+                .collect(),
+            ..Exported::default()
+        };
         let steps = order::steps(&catalog)?;
         for step in &steps {
             let mut writing = Writing {
