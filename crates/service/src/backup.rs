@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use portreeve_model::{Clock, Entropy};
 use portreeve_store::{
-    Backup, BackupError, BackupOptions, Progress, RestoreOptions, Restored, Store, Watch,
+    Backup, BackupError, BackupOptions, Location, Progress, RestoreOptions, Restored, Store, Watch,
 };
 
 /// Hears how far it is, and can stop it.
@@ -20,8 +20,8 @@ pub struct Watching<F> {
 
 /// Where a backup goes.
 pub struct BackupTo {
-    /// The data folder.
-    pub folder: PathBuf,
+    /// Where the data is.
+    pub location: Location,
     /// The file.
     pub file: PathBuf,
     /// Whether a file that is there is replaced.
@@ -36,8 +36,8 @@ pub struct BackupTo {
 pub struct RestoreFrom {
     /// The backup.
     pub file: PathBuf,
-    /// The data folder.
-    pub folder: PathBuf,
+    /// Where the data is.
+    pub location: Location,
     /// Whether a database that is there is moved aside.
     pub replace: bool,
     /// Tells the time.
@@ -58,7 +58,7 @@ pub async fn backup(
             program: to.program,
             clock: &*to.clock,
         };
-        Store::backup(&to.folder, &options, watch)
+        Store::backup(&to.location, &options, watch)
     })
     .await
 }
@@ -79,7 +79,7 @@ pub async fn restore(
     apart(watching, move |watch| {
         let options = RestoreOptions {
             file: &from.file,
-            folder: &from.folder,
+            location: &from.location,
             replace: from.replace,
             clock: from.clock,
             entropy: from.entropy,

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use portreeve_model::{Clock, Entropy};
 
-use crate::Store;
 use crate::sqlite::backup;
+use crate::{Location, Store};
 
 pub use error::BackupError;
 
@@ -68,8 +68,8 @@ pub struct BackupOptions<'a> {
 pub struct RestoreOptions<'a> {
     /// From where.
     pub file: &'a Path,
-    /// The data folder.
-    pub folder: &'a Path,
+    /// Where to.
+    pub location: &'a Location,
     /// Whether a database that is there is moved aside.
     pub replace: bool,
     /// Tells the time.
@@ -130,14 +130,18 @@ impl Watch<'_> {
 }
 
 impl Store {
-    /// Copies the store in this folder into one file, as of one moment, whether somebody has the folder open or not.
-    /// Nobody who writes waits for it. The file appears under its name when it is whole and has been checked.
+    /// Copies the store at this place into one file, as of one moment, whether somebody has it open or not. Nobody who
+    /// writes waits for it. The file appears under its name when it is whole and has been checked. It takes as long as
+    /// there is data: call it where it holds up nobody.
     pub fn backup(
-        folder: &Path,
+        location: &Location,
         options: &BackupOptions<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Backup, BackupError> {
-        backup::make(folder, options, watch)
+        match location {
+            Location::Folder(folder) => backup::make(folder, options, watch),
+            Location::Postgres(_) => Err(BackupError::OtherTools),
+        }
     }
 
     /// Reads all of a backup and says whether it is what it was when it was made.
@@ -150,6 +154,9 @@ impl Store {
         options: &RestoreOptions<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Restored, BackupError> {
-        backup::restore(options, watch)
+        match options.location {
+            Location::Folder(folder) => backup::restore(folder, options, watch),
+            Location::Postgres(_) => Err(BackupError::OtherTools),
+        }
     }
 }

@@ -36,7 +36,7 @@ pub async fn run(
         .await?
     } else {
         let to = BackupTo {
-            folder: Config::load(data)?.data.folder,
+            location: Config::load(data)?.data.location(),
             file,
             replace: force,
             program: env!("CARGO_PKG_VERSION"),

@@ -20,10 +20,11 @@ pub async fn run(
     data: &Data,
     output: Output,
 ) -> Result<ExitCode, Failure> {
-    let folder = Config::load(data)?.data.folder;
+    let data = Config::load(data)?.data;
+    let folder = data.folder.clone();
     let from = RestoreFrom {
         file,
-        folder: folder.clone(),
+        location: data.location(),
         replace: force,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),

@@ -76,6 +76,11 @@ pub enum BackupError {
     /// The data folder cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The database has tools of its own for this.
+    #[error(
+        "a PostgreSQL database is copied with its own tools: `pg_dump --format=custom --file=FILE URL` makes a backup of all of it, `pg_restore --dbname=URL FILE` puts it back into an empty database"
+    )]
+    OtherTools,
     /// It was told to stop.
     #[error("stopped; nothing was kept")]
     Stopped,
@@ -106,6 +111,7 @@ impl BackupError {
             Self::Occupied(_) => "data_folder_occupied",
             Self::Open(OpenError::InUse { .. }) => "locked",
             Self::Open(_) => "data_folder",
+            Self::OtherTools => "other_tools",
             Self::Stopped => "stopped",
             Self::Failed { .. } => "backup_failed",
         }

@@ -65,7 +65,7 @@ fn back_up(folder: &Folder, file: &Path) -> Result<Backup, BackupError> {
         program: "1.2.3",
         clock: &*all.clock,
     };
-    quietly(|watch| Store::backup(folder.path(), &options, watch))
+    quietly(|watch| Store::backup(&all.location, &options, watch))
 }
 
 fn check(file: &Path) -> Result<Backup, BackupError> {
@@ -76,7 +76,7 @@ fn restore(file: &Path, to: &Folder) -> Result<Restored, BackupError> {
     let all = options(to);
     let options = RestoreOptions {
         file,
-        folder: to.path(),
+        location: &all.location,
         replace: false,
         clock: all.clock,
         entropy: all.entropy,
@@ -107,7 +107,7 @@ async fn what_is_put_back_is_the_same_but_for_sessions_and_what_was_counted() {
     let to = Folder::new();
     let restored = restore(&file, &to).unwrap();
     assert_eq!((restored.sessions_ended, restored.aside), (1, None));
-    let again = Store::open(options(&to)).unwrap();
+    let again = Store::open(options(&to)).await.unwrap();
     let (system, before) = (again.system(), world.store.system());
     assert_eq!(system.session(&[7; 32]).await.unwrap(), None);
     assert_eq!(
@@ -135,7 +135,7 @@ async fn what_is_put_back_is_the_same_but_for_sessions_and_what_was_counted() {
          DELETE FROM portreeve_epochs;",
     );
     world.store.system().delete_session([7; 32]).await.unwrap();
-    let again = Store::open(options(&to)).unwrap();
+    let again = Store::open(options(&to)).await.unwrap();
     assert_eq!(
         again.system().digest(true).await.unwrap(),
         world.store.system().digest(true).await.unwrap()
@@ -235,7 +235,7 @@ async fn told_to_stop_it_leaves_nothing() {
     };
     for at in [Stage::Copying, Stage::Reading, Stage::Checking] {
         let stopped = watched(
-            |watch| Store::backup(world.folder.path(), &options, watch),
+            |watch| Store::backup(&all.location, &options, watch),
             |progress| {
                 if progress.stage == at {
                     ControlFlow::Break(())
@@ -252,7 +252,7 @@ async fn told_to_stop_it_leaves_nothing() {
     let all = crate::world::options(&to);
     let options = RestoreOptions {
         file: &file,
-        folder: to.path(),
+        location: &all.location,
         replace: false,
         clock: all.clock,
         entropy: all.entropy,
@@ -287,12 +287,12 @@ async fn writers_go_on_while_it_is_made_and_are_not_in_it() {
     };
     let (writing, wanted) = std::sync::mpsc::channel::<()>();
     let (written, done) = std::sync::mpsc::channel::<()>();
-    let folder = world.folder.path().to_owned();
+    let location = all.location.clone();
     std::thread::scope(|scope| {
         let backing = scope.spawn(move || {
             let mut first = true;
             watched(
-                |watch| Store::backup(&folder, &options, watch),
+                |watch| Store::backup(&location, &options, watch),
                 |_| {
                     // In the middle of it a write is asked for, and waited for.
                     if std::mem::take(&mut first) {

@@ -28,16 +28,17 @@ const PARTS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Puts a backup back.
 pub(crate) fn restore(
+    folder: &Path,
     options: &RestoreOptions<'_>,
     watch: &mut Watch<'_>,
 ) -> Result<Restored, BackupError> {
     // Before anything is touched.
     let before = digest(options.file)?;
     let backup = check::check(options.file, watch)?;
-    let folder = Folder::take(options.folder)?;
+    let folder = Folder::take(folder)?;
     let occupied = folder.is_occupied();
     if occupied && !options.replace {
-        return Err(BackupError::Occupied(options.folder.to_owned()));
+        return Err(BackupError::Occupied(folder.path.clone()));
     }
     let ready = Ready::begin(&folder.database)?;
     if copy(options.file, &ready.path, backup.bytes, watch)? != before {
