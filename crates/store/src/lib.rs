@@ -19,8 +19,8 @@
 mod backup;
 mod error;
 mod held;
-mod migration;
 mod introspect;
+mod migration;
 mod options;
 mod outcome;
 mod postgres;
