@@ -379,6 +379,15 @@ pub fn decimal(text: &str, scale: u8) -> Result<i64, ValueError> {
     Ok(if negative { -number } else { number })
 }
 
+/// Whether a text is a UUID as we keep them: lower-case, with dashes.
+pub fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
 /// Writes a scaled integer as `12.50`.
 pub fn decimal_text(number: i64, scale: u8) -> String {
     if scale == 0 {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portreeve_model::{FieldType, Slot, Value};
+use portreeve_model::{FieldType, Slot, Value, is_uuid};
 
 /// The facts of one request that no record holds.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,14 @@ pub struct RequestFacts {
 impl Context {
     /// The value of a slot; `Old` and `Caller` belong to a write or a query and are null here.
     pub fn slot(&self, slot: &Slot, ty: FieldType) -> Value {
+        match self.untyped(slot, ty) {
+            // A text that is no UUID is of another type than the one wanted.
+            Value::Text(text) if ty == FieldType::Uuid && !is_uuid(&text) => Value::Null,
+            value => value,
+        }
+    }
+
+    fn untyped(&self, slot: &Slot, ty: FieldType) -> Value {
         match slot {
             Slot::Literal(value) => value.clone(),
             Slot::User(name) => self.attribute(name),

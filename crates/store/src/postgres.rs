@@ -1,14 +1,14 @@
 //! The driver for PostgreSQL: a pool of connections, each operation in a transaction of its own, and one connection on
 //! which the server tells what other programs have changed.
 
-mod connect;
+pub(crate) mod connect;
 mod digest;
 mod error;
 mod facts;
 mod listen;
 mod migrations;
 mod records;
-mod session;
+pub(crate) mod session;
 mod values;
 
 use std::collections::HashMap;
@@ -68,6 +68,21 @@ macro_rules! in_transaction {
             if let Some(result) = Database::end(transaction, done, attempt).await {
                 break result;
             }
+        }
+    }};
+}
+
+/// Asks something outside of any transaction, and once more where the server's plan was made from other tables.
+macro_rules! ask {
+    ($database:ident, $session:ident => $question:expr) => {{
+        let asked = $database.session().await?;
+        let $session = &asked;
+        match $question.await {
+            Err(StoreError::Again) => {
+                asked.forget_statements();
+                $question.await.map_err(settled)
+            }
+            answer => answer,
         }
     }};
 }
@@ -259,7 +274,7 @@ impl Database {
         limit: u32,
         after: Option<i64>,
     ) -> Result<Vec<AccountSummary>, StoreError> {
-        system::list_users(&self.session().await?, limit, after).await
+        ask!(self, session => system::list_users(session, limit, after))
     }
 
     /// Waits on the calling thread: for explanations, which ask while they think.
@@ -287,11 +302,11 @@ impl Database {
     }
 
     pub async fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
-        system::credential(&self.session().await?, login).await
+        ask!(self, session => system::credential(session, login))
     }
 
     pub async fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
-        system::credential_facts(&self.session().await?, user).await
+        ask!(self, session => system::credential_facts(session, user))
     }
 
     pub async fn insert_session(
@@ -308,7 +323,7 @@ impl Database {
         &self,
         token_hash: &[u8; 32],
     ) -> Result<Option<SessionFacts>, StoreError> {
-        system::session(&self.session().await?, token_hash).await
+        ask!(self, session => system::session(session, token_hash))
     }
 
     pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
@@ -322,7 +337,7 @@ impl Database {
     }
 
     pub async fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
-        system::has_administrator(&self.session().await?, snapshot, self.clock.now()).await
+        ask!(self, session => system::has_administrator(session, snapshot, self.clock.now()))
     }
 
     pub async fn first_administrator(
@@ -334,11 +349,11 @@ impl Database {
     }
 
     pub async fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
-        system::find_user(&self.session().await?, name).await
+        ask!(self, session => system::find_user(session, name))
     }
 
     pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        system::setting(&self.session().await?, name).await
+        ask!(self, session => system::setting(session, name))
     }
 
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
@@ -346,7 +361,7 @@ impl Database {
     }
 
     pub async fn digest(&self, with_audit: bool) -> Result<[u8; 32], StoreError> {
-        digest::digest(&self.session().await?, with_audit).await
+        ask!(self, session => digest::digest(session, with_audit))
     }
 
     pub fn revocations(&self) -> u64 {

@@ -7,9 +7,9 @@ mod migrations;
 pub(crate) mod open;
 mod reader;
 mod records;
-mod session;
+pub(crate) mod session;
 pub(crate) mod values;
-mod writer;
+pub(crate) mod writer;
 
 use std::collections::HashMap;
 use std::fs::File;

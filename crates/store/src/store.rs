@@ -22,9 +22,13 @@ pub struct Store {
 }
 
 /// The two databases there are.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, and it is behind an Arc"
+)]
 pub(crate) enum Backend {
     Sqlite(sqlite::Database),
-    Postgres(Box<postgres::Database>),
+    Postgres(postgres::Database),
 }
 
 /// Calls the same method of whichever database it is. SQLite's answer at once is an answer like another.
@@ -64,9 +68,9 @@ impl Store {
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let database = match &options.location {
             Location::Folder(folder) => Backend::Sqlite(sqlite::Database::open(folder, &options)?),
-            Location::Postgres(url) => Backend::Postgres(Box::new(
-                postgres::Database::open(url, &options, false).await?,
-            )),
+            Location::Postgres(url) => {
+                Backend::Postgres(postgres::Database::open(url, &options, false).await?)
+            }
         };
         Ok(Self {
             database: Arc::new(database),
@@ -77,9 +81,9 @@ impl Store {
     pub async fn open_read_only(options: StoreOptions) -> Result<Self, OpenError> {
         let database = match &options.location {
             Location::Folder(folder) => Backend::Sqlite(sqlite::Database::open_read_only(folder)?),
-            Location::Postgres(url) => Backend::Postgres(Box::new(
-                postgres::Database::open(url, &options, true).await?,
-            )),
+            Location::Postgres(url) => {
+                Backend::Postgres(postgres::Database::open(url, &options, true).await?)
+            }
         };
         Ok(Self {
             database: Arc::new(database),

@@ -3,3 +3,4 @@
 mod conditions;
 mod golden;
 mod parity;
+mod patterns;

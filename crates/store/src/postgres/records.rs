@@ -105,13 +105,8 @@ async fn stream(
     fragment: &Fragment,
     binding: &Binding<'_>,
 ) -> Result<tokio_postgres::RowStream, StoreError> {
-    let statement = session.prepare(&fragment.sql).await?;
-    let bound: Vec<Bound<'_>> = fragment
-        .slots
-        .iter()
-        .take(statement.params().len())
-        .map(|slot| binding.of(slot))
-        .collect();
+    let statement = session.prepare_fragment(fragment).await?;
+    let bound: Vec<Bound<'_>> = fragment.slots.iter().map(|slot| binding.of(slot)).collect();
     session
         .client()
         .query_raw(&statement, bound.iter())

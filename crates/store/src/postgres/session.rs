@@ -1,17 +1,17 @@
 //! A connection to PostgreSQL as the work written for both databases sees it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use deadpool_postgres::{Object, Pool};
-use futures_util::future::{join, join3};
+use futures_util::future::join;
 use portreeve_model::{Clock, Collection, Entropy, FieldId, FieldType, KeySource, Value};
 use tokio_postgres::Statement;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::connect::unavailable;
 use super::error::{constraint, failure};
-use super::values::Raw;
+use super::values::{Raw, slot_type};
 use crate::StoreError;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
@@ -46,6 +46,15 @@ impl Session {
 
     pub async fn prepare(&self, sql: &str) -> Result<Statement, StoreError> {
         self.client.prepare_cached(sql).await.map_err(failure)
+    }
+
+    /// A generated statement. The types of its parameters are said, since it may have some that its text does not use.
+    pub async fn prepare_fragment(&self, fragment: &Fragment) -> Result<Statement, StoreError> {
+        let types: Vec<Type> = fragment.slots.iter().map(slot_type).collect();
+        self.client
+            .prepare_typed_cached(&fragment.sql, &types)
+            .await
+            .map_err(failure)
     }
 
     /// The server's plans were made from tables that have changed since.
@@ -97,13 +106,8 @@ impl Connection for Session {
         binding: &Binding<'_>,
         types: &[FieldType],
     ) -> Result<Vec<Vec<Value>>, StoreError> {
-        let statement = self.prepare(&fragment.sql).await?;
-        let bound: Vec<_> = fragment
-            .slots
-            .iter()
-            .take(statement.params().len())
-            .map(|slot| binding.of(slot))
-            .collect();
+        let statement = self.prepare_fragment(fragment).await?;
+        let bound: Vec<_> = fragment.slots.iter().map(|slot| binding.of(slot)).collect();
         let parameters: Vec<&(dyn ToSql + Sync)> = bound
             .iter()
             .map(|bound| bound as &(dyn ToSql + Sync))
@@ -161,6 +165,8 @@ pub(crate) struct Writing {
     statements: Arc<Statements>,
     begun: AtomicU8,
     marks: AtomicU32,
+    // Whether the savepoint of the last write is still there.
+    saved: AtomicBool,
 }
 
 const NOT_BEGUN: u8 = 0;
@@ -181,6 +187,7 @@ impl Writing {
             statements,
             begun: AtomicU8::new(NOT_BEGUN),
             marks: AtomicU32::new(0),
+            saved: AtomicBool::new(false),
         }
     }
 
@@ -277,19 +284,18 @@ impl Writing {
     ) -> Result<(u64, Option<tokio_postgres::Row>), StoreError> {
         let session = self.begun().await?;
         let client = session.client();
-        let statement = session.prepare(&fragment.sql).await?;
-        let bound: Vec<_> = fragment
-            .slots
-            .iter()
-            .take(statement.params().len())
-            .map(|slot| binding.of(slot))
-            .collect();
+        let statement = session.prepare_fragment(fragment).await?;
+        let bound: Vec<_> = fragment.slots.iter().map(|slot| binding.of(slot)).collect();
         let parameters: Vec<&(dyn ToSql + Sync)> = bound
             .iter()
             .map(|bound| bound as &(dyn ToSql + Sync))
             .collect();
-        // A statement that fails would take the transaction along. All three are sent at once and answered in turn; the
-        // last one fails where the statement did.
+        // A statement that fails would take the transaction along. Both are sent at once and answered in turn.
+        let save = if self.saved.swap(true, Ordering::Relaxed) {
+            "RELEASE SAVEPOINT written; SAVEPOINT written"
+        } else {
+            "SAVEPOINT written"
+        };
         let run = async {
             if statement.columns().is_empty() {
                 let count = client.execute(&statement, &parameters).await?;
@@ -299,18 +305,10 @@ impl Writing {
                 Ok((rows.len() as u64, rows.into_iter().next()))
             }
         };
-        let (saved, written, released) = join3(
-            client.batch_execute("SAVEPOINT written"),
-            run,
-            client.batch_execute("RELEASE SAVEPOINT written"),
-        )
-        .await;
+        let (saved, written) = join(client.batch_execute(save), run).await;
         saved.map_err(failure)?;
         match written {
-            Ok(written) => {
-                released.map_err(failure)?;
-                Ok(written)
-            }
+            Ok(written) => Ok(written),
             Err(error) => {
                 let error = constraint(error, collection, sent);
                 if !matches!(error, StoreError::Unavailable) {
@@ -456,16 +454,20 @@ impl Transaction for Writing {
     async fn mark(&self) -> Result<(), StoreError> {
         self.begun().await?;
         let number = self.marks.fetch_add(1, Ordering::Relaxed);
+        // Savepoints stand on each other: releasing one below this would take this along.
+        self.saved.store(false, Ordering::Relaxed);
         self.batch(&format!("SAVEPOINT mark_{number}")).await
     }
 
     async fn undo(&self) -> Result<(), StoreError> {
+        self.saved.store(false, Ordering::Relaxed);
         let number = self.marks.load(Ordering::Relaxed).saturating_sub(1);
         self.batch(&format!("ROLLBACK TO SAVEPOINT mark_{number}"))
             .await
     }
 
     async fn release(&self) -> Result<(), StoreError> {
+        self.saved.store(false, Ordering::Relaxed);
         let number = self.marks.fetch_sub(1, Ordering::Relaxed) - 1;
         self.batch(&format!("RELEASE SAVEPOINT mark_{number}"))
             .await

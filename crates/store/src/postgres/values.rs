@@ -9,6 +9,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
 use crate::StoreError;
 use crate::sql::binding::{Bound, bound};
+use crate::sql::fragment::BoundSlot;
 use crate::work::Parameter;
 
 /// PostgreSQL counts microseconds from 2000-01-01.
@@ -69,6 +70,27 @@ impl ToSql for Parameter<'_> {
     }
 
     tokio_postgres::types::to_sql_checked!();
+}
+
+/// The type of a slot's parameter, the same that the statement's text casts it to.
+pub(crate) fn slot_type(slot: &BoundSlot) -> Type {
+    let (ty, list) = match slot {
+        BoundSlot::Value(_, ty) | BoundSlot::Key(ty) | BoundSlot::Assigned(_, ty) => (*ty, false),
+        BoundSlot::List(_, ty) | BoundSlot::Keys(ty) => (*ty, true),
+        BoundSlot::Limit | BoundSlot::Offset => (FieldType::Integer, false),
+    };
+    let (one, many) = match ty {
+        FieldType::Text => (Type::TEXT, Type::TEXT_ARRAY),
+        FieldType::Json => (Type::JSON, Type::JSON_ARRAY),
+        FieldType::Uuid => (Type::UUID, Type::UUID_ARRAY),
+        FieldType::Float => (Type::FLOAT8, Type::FLOAT8_ARRAY),
+        FieldType::Integer => (Type::INT8, Type::INT8_ARRAY),
+        FieldType::Decimal(_) => (Type::NUMERIC, Type::NUMERIC_ARRAY),
+        FieldType::Boolean => (Type::BOOL, Type::BOOL_ARRAY),
+        FieldType::Timestamp => (Type::TIMESTAMPTZ, Type::TIMESTAMPTZ_ARRAY),
+        FieldType::Datetime => (Type::TIMESTAMP, Type::TIMESTAMP_ARRAY),
+    };
+    if list { many } else { one }
 }
 
 fn integer(number: i64, ty: &Type, out: &mut BytesMut) -> Result<(), Failed> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portreeve_model::{FieldId, FieldType, Slot, Value};
+use portreeve_model::{FieldId, FieldType, Slot, Value, is_uuid};
 use portreeve_policy::{Context, Record};
 
 use super::fragment::BoundSlot;
@@ -24,6 +24,7 @@ pub(crate) enum Bound<'a> {
 /// A value of the type its column has. One of another type is null: a comparison with it is unknown, as in memory.
 pub(crate) fn bound(value: &Value, ty: FieldType) -> Bound<'_> {
     match (value, ty) {
+        (Value::Text(text), FieldType::Uuid) if !is_uuid(text) => Bound::Null,
         (Value::Text(text), FieldType::Text | FieldType::Json | FieldType::Uuid) => {
             Bound::Text(Cow::Borrowed(text.as_str()))
         }

@@ -310,10 +310,20 @@ fn related_many(
     let reach = lowering.is_true(plan.condition(), &scope, Role::Filters);
     let held = Holds::all([wanted, related.held.clone(), reach]);
     let key = scope.column(&lowering, plan.collection().key);
-    // Led to twice through a junction, a record is still one record.
-    let once = match relation.via {
-        Via::Field(_) => String::new(),
-        Via::Through { .. } => format!(" GROUP BY {}, {key}", related.near),
+    // Led to twice through a junction, a record is still one record: all its copies have one place.
+    let near = &related.near;
+    let (place, once) = match relation.via {
+        Via::Field(_) => (
+            format!("row_number() OVER (PARTITION BY {near} ORDER BY {key}) AS place"),
+            "",
+        ),
+        Via::Through { .. } => (
+            format!(
+                "dense_rank() OVER (PARTITION BY {near} ORDER BY {key}) AS place, \
+                 row_number() OVER (PARTITION BY {near}, {key}) AS copy"
+            ),
+            " AND copy = 1",
+        ),
     };
     // A cap per parent, not over all of them; the columns get names because the outer SELECT has to repeat them.
     let named: Vec<String> = results
@@ -326,11 +336,10 @@ fn related_many(
         .map(|place| format!("c{place}"))
         .collect();
     let sql = format!(
-        "SELECT {} FROM (SELECT {}, row_number() OVER (PARTITION BY {} ORDER BY {key}) AS place FROM {}{}{once}) AS related \
-         WHERE place <= {MANY_LIMIT} ORDER BY place",
+        "SELECT {} FROM (SELECT {}, {place} FROM {}{}) AS related \
+         WHERE place <= {MANY_LIMIT}{once} ORDER BY place",
         names.join(", "),
         named.join(", "),
-        related.near,
         related.tables,
         held.clause(),
     );

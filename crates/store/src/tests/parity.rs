@@ -1,4 +1,4 @@
-//! Invariant 4: a condition means the same in memory and on SQLite. Random rows in related collections, random
+//! Invariant 4: a condition means the same in memory, on SQLite and on PostgreSQL. Random rows in related collections, random
 //! conditions over every operator; each is evaluated in memory and as both of its lowerings, in every way it is used.
 
 use std::collections::HashMap;
@@ -9,18 +9,25 @@ use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, Fie
 use portreeve_policy::{
     Context, Document, Facts, Record, RequestFacts, Subject, build_catalog, eval,
 };
+use portreeve_testkit::postgres::{Postgres, TestDatabase};
 use proptest::prelude::{TestCaseError, any};
 use proptest::prop_assert_eq;
 use proptest::test_runner::{Config, TestRunner};
-use rusqlite::Connection;
+use tokio::runtime::Runtime;
 
 use super::conditions::{CALLER, Choices, Maker};
-use crate::sql::binding::{Binding, bound};
+use crate::StoreError;
+use crate::postgres::connect::Address;
+use crate::postgres::session::Session;
+use crate::sql::binding::Binding;
 use crate::sql::ddl;
 use crate::sql::dialect::Dialect;
-use crate::sql::fragment::BoundSlot;
+use crate::sql::fragment::Fragment;
 use crate::sql::lower::{Lowering, Role};
-use crate::sqlite::values::bind;
+use crate::sql::write;
+use crate::sqlite::session::Reading;
+use crate::sqlite::writer::Shared;
+use crate::work::{Connection, ready};
 
 const COLLECTIONS: &str = "
 collections:
@@ -124,82 +131,150 @@ impl Facts for Memory {
     }
 }
 
-fn fill(connection: &Connection, catalog: &Catalog, memory: &Memory) {
-    for (id, records) in &memory.0 {
-        let collection = catalog.get(*id);
-        let marks: Vec<String> = (1..=collection.fields.len())
-            .map(|number| format!("?{number}"))
-            .collect();
-        let sql = format!(
-            "INSERT INTO \"{}\" VALUES ({})",
-            collection.table,
-            marks.join(", ")
-        );
-        let mut insert = connection.prepare_cached(&sql).expect("an insert");
-        for record in records {
-            insert
-                .execute(rusqlite::params_from_iter(
-                    collection
-                        .fields
-                        .iter()
-                        .zip(&record.0)
-                        .map(|(field, value)| bound(value, field.ty)),
-                ))
-                .expect("a row");
+/// A database to ask, with the tables of the catalog.
+enum Asked {
+    Sqlite(rusqlite::Connection),
+    Postgres {
+        session: Box<Session>,
+        runtime: Runtime,
+        _database: TestDatabase,
+    },
+}
+
+impl Asked {
+    fn sqlite(catalog: &Catalog) -> Self {
+        let connection = rusqlite::Connection::open_in_memory().expect("a database");
+        crate::sqlite::open::settings(&connection).expect("the settings");
+        let off = "PRAGMA foreign_keys = OFF";
+        connection.execute_batch(off).expect("foreign keys off");
+        for sql in tables(Dialect::Sqlite, catalog) {
+            connection.execute_batch(&sql).expect("a table");
+        }
+        Self::Sqlite(connection)
+    }
+
+    fn postgres(catalog: &Catalog) -> Self {
+        let database = Postgres::get().database();
+        let runtime = Runtime::new().expect("a runtime");
+        let session = runtime.block_on(async {
+            let address = Address::parse(&database.url()).expect("an address");
+            let pool = address.pool(2).expect("a pool");
+            let session = Session::of(&pool).await.expect("a connection");
+            // Foreign keys are triggers, and as a replica none of them fires.
+            let mut setup =
+                "SET session_replication_role = replica; SET statement_timeout = 0".to_owned();
+            for sql in tables(Dialect::Postgres, catalog) {
+                setup.push_str("; ");
+                setup.push_str(&sql);
+            }
+            session
+                .client()
+                .batch_execute(&setup)
+                .await
+                .expect("the tables");
+            session
+        });
+        Self::Postgres {
+            session: Box::new(session),
+            runtime,
+            _database: database,
+        }
+    }
+
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres { .. } => Dialect::Postgres,
+        }
+    }
+
+    fn run(&self, sql: &str) {
+        match self {
+            Self::Sqlite(connection) => connection.execute_batch(sql).expect(sql),
+            Self::Postgres {
+                session, runtime, ..
+            } => runtime
+                .block_on(session.client().batch_execute(sql))
+                .expect(sql),
+        }
+    }
+
+    fn rows(
+        &self,
+        fragment: &Fragment,
+        binding: &Binding<'_>,
+        types: &[FieldType],
+    ) -> Result<Vec<Vec<Value>>, StoreError> {
+        match self {
+            Self::Sqlite(connection) => {
+                let reading = Reading {
+                    connection,
+                    shared: &Shared::default(),
+                };
+                ready(reading.rows(fragment, binding, types))
+            }
+            Self::Postgres {
+                session, runtime, ..
+            } => runtime.block_on(session.rows(fragment, binding, types)),
         }
     }
 }
 
-fn database(catalog: &Catalog) -> Connection {
-    let connection = Connection::open_in_memory().expect("a database");
-    crate::sqlite::open::settings(&connection).expect("the settings");
-    connection
-        .execute_batch("PRAGMA foreign_keys = OFF")
-        .expect("foreign keys off");
-    let steps =
-        ddl::plan(Dialect::Sqlite, &Catalog::new(vec![]), catalog, &[], &[], 0).expect("a plan");
-    for step in steps {
-        if let ddl::Step::Run(sql) = step {
-            connection.execute_batch(&sql).expect("a table");
+fn tables(dialect: Dialect, catalog: &Catalog) -> Vec<String> {
+    let steps = ddl::plan(dialect, &Catalog::new(vec![]), catalog, &[], &[], 0).expect("a plan");
+    steps
+        .into_iter()
+        .filter_map(|step| match step {
+            // The accounts are there already, and nobody asks for them here.
+            ddl::Step::Run(sql) if sql.contains("users") => None,
+            ddl::Step::Run(sql) => Some(sql),
+            _ => None,
+        })
+        .collect()
+}
+
+fn fill(database: &Asked, catalog: &Catalog, memory: &Memory, context: &Context) {
+    for (id, records) in &memory.0 {
+        let collection = catalog.get(*id);
+        let fields: Vec<FieldId> = collection.field_ids().collect();
+        let insert = write::insert(database.dialect(), collection, &fields);
+        for record in records {
+            let assigned: Vec<(FieldId, Value)> =
+                fields.iter().copied().zip(record.0.clone()).collect();
+            let binding = Binding {
+                assigned: &assigned,
+                ..Binding::new(context)
+            };
+            database.rows(&insert, &binding, &[]).expect("a row");
         }
     }
-    connection
 }
 
 type Answer = Vec<(Value, bool, bool)>;
 
 // The keys and two truths that a statement gives.
 fn ask(
-    connection: &Connection,
-    sql: &str,
-    slots: &[BoundSlot],
+    database: &Asked,
+    key: FieldType,
+    fragment: &Fragment,
     binding: &Binding<'_>,
 ) -> Result<Answer, TestCaseError> {
-    let failed = |error: rusqlite::Error| TestCaseError::fail(format!("{error}: {sql}"));
-    let mut statement = connection.prepare(sql).map_err(failed)?;
-    bind(&mut statement, slots, binding)
-        .map_err(|error| TestCaseError::fail(format!("{error:?}: {sql}")))?;
-    let mut rows = statement.raw_query();
-    let mut found = vec![];
-    while let Some(row) = rows.next().map_err(failed)? {
-        let key = match row.get_ref(0).map_err(failed)? {
-            rusqlite::types::ValueRef::Text(text) => {
-                Value::from(std::str::from_utf8(text).expect("text"))
-            }
-            other => Value::Integer(other.as_i64().expect("a number")),
-        };
-        let truth =
-            |place: usize| row.get::<_, Option<bool>>(place).expect("a truth") == Some(true);
-        found.push((key, truth(1), truth(2)));
-    }
-    Ok(found)
+    let types = [key, FieldType::Boolean, FieldType::Boolean];
+    let rows = database
+        .rows(fragment, binding, &types)
+        .map_err(|error| TestCaseError::fail(format!("{error:?}: {}", fragment.sql)))?;
+    let truth = |value: &Value| *value == Value::Boolean(true);
+    Ok(rows
+        .into_iter()
+        .map(|row| (row[0].clone(), truth(&row[1]), truth(&row[2])))
+        .collect())
 }
 
 static PAIRS: AtomicUsize = AtomicUsize::new(0);
 // True, false, unknown.
 static TRUTHS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
 
-fn check(catalog: &Catalog, connection: &Connection, list: Vec<u32>) -> Result<(), TestCaseError> {
+fn check(catalog: &Catalog, database: &Asked, list: Vec<u32>) -> Result<(), TestCaseError> {
     let mut choices = Choices::new(list);
     let context = context(&mut choices);
     let mut memory = Memory(HashMap::new());
@@ -209,8 +284,8 @@ fn check(catalog: &Catalog, connection: &Connection, list: Vec<u32>) -> Result<(
             .0
             .insert(collection.id, choices.rows(collection, count));
     }
-    connection.execute_batch("BEGIN").expect("begun");
-    fill(connection, catalog, &memory);
+    database.run("BEGIN");
+    fill(database, catalog, &memory, &context);
     let mut result = Ok(());
     for _ in 0..6 {
         let on = catalog
@@ -225,15 +300,15 @@ fn check(catalog: &Catalog, connection: &Connection, list: Vec<u32>) -> Result<(
         }
         .condition(on, 3);
         result =
-            result.and_then(|()| compare(catalog, connection, &context, &memory, on, &condition));
+            result.and_then(|()| compare(catalog, database, &context, &memory, on, &condition));
     }
-    connection.execute_batch("ROLLBACK").expect("undone");
+    database.run("ROLLBACK");
     result
 }
 
 fn compare(
     catalog: &Catalog,
-    connection: &Connection,
+    database: &Asked,
     context: &Context,
     memory: &Memory,
     on: &Collection,
@@ -279,7 +354,7 @@ fn compare(
         TRUTHS[truth.map_or(2, |truth| usize::from(!truth))].fetch_add(1, Ordering::Relaxed);
     }
     // As columns, the way masks and probes are asked.
-    let mut lowering = Lowering::new(Dialect::Sqlite, catalog, &sent);
+    let mut lowering = Lowering::new(database.dialect(), catalog, &sent);
     let scope = lowering.scope(on);
     let is_true = lowering.is_true(condition, &scope, Role::Filters);
     let is_false = lowering.is_false(condition, &scope, Role::Filters);
@@ -290,11 +365,16 @@ fn compare(
         is_false.text(),
         scope.table(&lowering)
     );
-    let found = ask(connection, &sql, &lowering.into_slots(), &binding)?;
-    prop_assert_eq!(&found, &expected, "{:#?}\n{}", condition, sql);
+    let fragment = Fragment {
+        sql,
+        slots: lowering.into_slots(),
+    };
+    let key_type = on.key_field().ty;
+    let found = ask(database, key_type, &fragment, &binding)?;
+    prop_assert_eq!(&found, &expected, "{:#?}\n{}", condition, fragment.sql);
     // As WHERE of a list, where indexes are looked for.
     for wanted in [true, false] {
-        let mut lowering = Lowering::new(Dialect::Sqlite, catalog, &sent);
+        let mut lowering = Lowering::new(database.dialect(), catalog, &sent);
         let scope = lowering.scope(on);
         let held = if wanted {
             lowering.is_true(condition, &scope, Role::Finds)
@@ -311,7 +391,11 @@ fn compare(
             scope.table(&lowering),
             held.clause()
         );
-        let found: Vec<Value> = ask(connection, &sql, &lowering.into_slots(), &binding)?
+        let fragment = Fragment {
+            sql,
+            slots: lowering.into_slots(),
+        };
+        let found: Vec<Value> = ask(database, key_type, &fragment, &binding)?
             .into_iter()
             .map(|(key, ..)| key)
             .collect();
@@ -320,16 +404,15 @@ fn compare(
             .filter(|(_, is_true, is_false)| if wanted { *is_true } else { *is_false })
             .map(|(key, ..)| key.clone())
             .collect();
-        prop_assert_eq!(&found, &expected, "{:#?}\n{}", condition, sql);
+        prop_assert_eq!(&found, &expected, "{:#?}\n{}", condition, fragment.sql);
     }
     Ok(())
 }
 
-#[test]
-fn a_condition_means_the_same_in_memory_and_on_sqlite() {
+fn means_the_same(open: impl Fn(&Catalog) -> Asked, name: &str) {
     let document = Document::read("parity", COLLECTIONS).expect("a document");
     let catalog = build_catalog(&document.collections).expect("a catalog");
-    let connection = database(&catalog);
+    let database = open(&catalog);
     let cases = std::env::var("PORTREEVE_PARITY_CASES")
         .ok()
         .and_then(|text| text.parse().ok())
@@ -337,11 +420,12 @@ fn a_condition_means_the_same_in_memory_and_on_sqlite() {
     let config = Config {
         cases,
         failure_persistence: None,
+        max_shrink_iters: 4_096,
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
     let strategy = proptest::collection::vec(any::<u32>(), 0..1_600);
-    if let Err(error) = runner.run(&strategy, |list| check(&catalog, &connection, list)) {
+    if let Err(error) = runner.run(&strategy, |list| check(&catalog, &database, list)) {
         panic!("{error}");
     }
     let pairs = PAIRS.load(Ordering::Relaxed);
@@ -353,5 +437,15 @@ fn a_condition_means_the_same_in_memory_and_on_sqlite() {
         yes.min(no).min(unknown) > pairs / 10,
         "{yes} true, {no} false, {unknown} unknown"
     );
-    portreeve_testkit::stats::count("parity", "SQLite", pairs as u64);
+    portreeve_testkit::stats::count("parity", name, pairs as u64);
+}
+
+#[test]
+fn a_condition_means_the_same_in_memory_and_on_sqlite() {
+    means_the_same(Asked::sqlite, "SQLite");
+}
+
+#[test]
+fn a_condition_means_the_same_in_memory_and_on_postgresql() {
+    means_the_same(Asked::postgres, "PostgreSQL");
 }

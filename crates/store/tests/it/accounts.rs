@@ -6,7 +6,7 @@ use portreeve_policy::{Binding, BoundTo};
 use portreeve_store::StoreError;
 use serde_json::json;
 
-use crate::world::{List, NOW, World};
+use crate::world::{List, NOW};
 
 const NOTES: &str = r#"
 collections:
@@ -41,7 +41,7 @@ fn bound(to: BoundTo) -> Binding {
 
 #[tokio::test]
 async fn accounts_are_found_by_every_name_they_have() {
-    let world = World::new(NOTES).await;
+    let world = super::world(NOTES).await;
     let binding = Binding {
         to: BoundTo::Profile("staff".into()),
         restricted_to: Some(vec!["notes".into()]),
@@ -99,7 +99,7 @@ async fn accounts_are_found_by_every_name_they_have() {
 
 #[tokio::test]
 async fn there_is_one_first_administrator() {
-    let world = World::new(NOTES).await;
+    let world = super::world(NOTES).await;
     let snapshot = world.gate.snapshot();
     let system = world.store.system();
     assert!(!system.has_administrator(&snapshot).await.unwrap());
@@ -131,7 +131,7 @@ async fn there_is_one_first_administrator() {
 
 #[tokio::test]
 async fn a_new_password_ends_sessions_and_admissions() {
-    let world = World::new(NOTES).await;
+    let world = super::world(NOTES).await;
     let anna = world.user("anna", &["writer"]).await;
     let system = world.store.system();
     system
@@ -190,7 +190,7 @@ async fn a_new_password_ends_sessions_and_admissions() {
 
 #[tokio::test]
 async fn sessions_end_and_expire() {
-    let world = World::new(NOTES).await;
+    let world = super::world(NOTES).await;
     world.user("anna", &[]).await;
     let system = world.store.system();
     for number in 0..5 {
@@ -208,7 +208,7 @@ async fn sessions_end_and_expire() {
 
 #[tokio::test]
 async fn administrative_writes_are_audited_in_their_transaction() {
-    let world = World::new(NOTES).await;
+    let world = super::world(NOTES).await;
     world.user("anna", &["writer"]).await;
     let (list, _) = world.list(&world.operator(), List::of("audit")).await;
     let actions: Vec<&str> = list
@@ -240,7 +240,7 @@ async fn administrative_writes_are_audited_in_their_transaction() {
 #[tokio::test]
 async fn facts_are_the_records_themselves() {
     use portreeve_policy::Facts;
-    let world = World::new(NOTES).await;
+    let world = super::world(NOTES).await;
     let admin = world.operator();
     for text in ["x", "y", "x"] {
         world.put(&admin, "notes", json!({ "text": text })).await;

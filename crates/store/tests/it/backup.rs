@@ -11,7 +11,7 @@ use portreeve_store::{
 };
 use rusqlite::Connection;
 
-use crate::world::{Folder, NOW, World, options};
+use crate::world::{Folder, NOW, On, World, options};
 
 const NOTES: &str = r#"
 collections:
@@ -21,7 +21,7 @@ roles:
 "#;
 
 async fn world() -> World {
-    let world = World::new(NOTES).await;
+    let world = World::new(On::Sqlite, NOTES).await;
     let anna = world.user("anna", &["writer"]).await;
     for text in ["one", "two"] {
         world
@@ -101,7 +101,7 @@ fn change(file: &Path, sql: &str) {
 async fn what_is_put_back_is_the_same_but_for_sessions_and_what_was_counted() {
     let world = world().await;
     let (_place, file) = place();
-    let made = back_up(&world.folder, &file).unwrap();
+    let made = back_up(world.home.folder(), &file).unwrap();
     assert_eq!(check(&file).unwrap(), made);
     assert_eq!((made.taken, &*made.program), (NOW, "1.2.3"));
     let to = Folder::new();
@@ -147,7 +147,7 @@ async fn a_backup_that_was_changed_is_told_from_one_that_was_not() {
     let world = world().await;
     let (_place, file) = place();
     let fails = |sql: &str| {
-        back_up(&world.folder, &file).unwrap();
+        back_up(world.home.folder(), &file).unwrap();
         change(&file, sql);
         let error = check(&file).unwrap_err();
         let to = Folder::new();
@@ -192,12 +192,12 @@ async fn a_backup_that_was_changed_is_told_from_one_that_was_not() {
 async fn what_a_newer_version_has_written_is_not_copied_and_not_put_back() {
     let world = world().await;
     let (_place, file) = place();
-    let database = world.folder.path().join("portreeve.db");
+    let database = world.home.folder().path().join("portreeve.db");
     change(
         &database,
         "INSERT INTO portreeve_migrations VALUES (99, 'of_tomorrow', 'x', 1)",
     );
-    let error = back_up(&world.folder, &file).unwrap_err();
+    let error = back_up(world.home.folder(), &file).unwrap_err();
     assert!(
         matches!(error, BackupError::Open(OpenError::Newer { found: 99, .. })),
         "{error}"
@@ -210,10 +210,10 @@ async fn a_trigger_on_our_tables_is_not_put_back() {
     let world = world().await;
     let (_place, file) = place();
     change(
-        &world.folder.path().join("portreeve.db"),
+        &world.home.folder().path().join("portreeve.db"),
         "CREATE TRIGGER again AFTER DELETE ON portreeve_sessions BEGIN INSERT INTO portreeve_settings VALUES ('a', 'b'); END",
     );
-    let error = back_up(&world.folder, &file).unwrap_err();
+    let error = back_up(world.home.folder(), &file).unwrap_err();
     assert!(
         matches!(error, BackupError::SourceDamaged { .. }),
         "{error}"
@@ -226,7 +226,7 @@ async fn a_trigger_on_our_tables_is_not_put_back() {
 async fn told_to_stop_it_leaves_nothing() {
     let world = world().await;
     let (place, file) = place();
-    let all = options(&world.folder);
+    let all = options(world.home.folder());
     let options = BackupOptions {
         file: &file,
         replace: false,
@@ -247,7 +247,7 @@ async fn told_to_stop_it_leaves_nothing() {
         assert!(matches!(stopped, Err(BackupError::Stopped)), "{stopped:?}");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
     }
-    back_up(&world.folder, &file).unwrap();
+    back_up(world.home.folder(), &file).unwrap();
     let to = Folder::new();
     let all = crate::world::options(&to);
     let options = RestoreOptions {
@@ -278,7 +278,7 @@ async fn writers_go_on_while_it_is_made_and_are_not_in_it() {
     let world = world().await;
     let anna = world.admit("anna").await;
     let (_place, file) = place();
-    let all = options(&world.folder);
+    let all = options(world.home.folder());
     let options = BackupOptions {
         file: &file,
         replace: false,

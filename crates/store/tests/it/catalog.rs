@@ -3,10 +3,10 @@ use portreeve_policy::Document;
 use portreeve_store::{Store, StoreError};
 use serde_json::json;
 
-use crate::world::{List, World, name, options};
+use crate::world::{Home, List, On, World, name};
 
 async fn notes(fields: &str) -> World {
-    let world = World::new(&document(fields)).await;
+    let world = super::world(&document(fields)).await;
     let admin = world.operator();
     for (text, rank) in [("a", json!(1)), ("b", json!(null))] {
         world
@@ -240,7 +240,7 @@ async fn a_rebuild_keeps_the_records_that_point_here() {
             "collections:\n  tags:\n    key: {{ id: integer }}\n    fields: {{ word: {word} }}\n  notes:\n    key: {{ id: integer }}\n    fields: {{ tag: {{ to: tags, required: true, on_delete: cascade }} }}\n"
         )
     };
-    let world = World::new(&text("text")).await;
+    let world = super::world(&text("text")).await;
     let admin = world.operator();
     world.put(&admin, "tags", json!({ "word": "12" })).await;
     world.put(&admin, "notes", json!({ "tag": 1 })).await;
@@ -255,7 +255,7 @@ async fn a_rebuild_keeps_the_records_that_point_here() {
 
 #[tokio::test]
 async fn collections_come_and_go_in_any_namespace() {
-    let world = World::new(
+    let world = super::world(
         "collections:\n  shop/orders:\n    key: { id: uuid }\n    fields: { note: text }\n",
     )
     .await;
@@ -288,7 +288,7 @@ async fn collections_come_and_go_in_any_namespace() {
 #[tokio::test]
 async fn own_columns_of_accounts_live_beside_the_others() {
     let users = |fields: &str| format!("collections:\n  users:\n    fields: {fields}\n");
-    let world = World::new(&users("{ team: text }")).await;
+    let world = super::world(&users("{ team: text }")).await;
     world.user("anna", &["user"]).await;
     world
         .apply(&users(
@@ -349,7 +349,7 @@ async fn own_columns_of_accounts_live_beside_the_others() {
 #[tokio::test]
 async fn a_policy_reads_back_as_it_was_stored() {
     let text = include_str!("../../../../examples/school/access.yaml");
-    let world = World::new(text).await;
+    let world = super::world(text).await;
     let document = Document::read("school", text).unwrap();
     let stored = world.store.system().load_policy().await.unwrap();
     assert_eq!(stored.version, 1);
@@ -360,38 +360,67 @@ async fn a_policy_reads_back_as_it_was_stored() {
     .without_places();
     assert_eq!(stored.document.without_places(), expected);
     let digest = world.digest().await;
-    let World {
-        store,
-        gate,
-        folder,
-    } = world;
+    let World { store, gate, home } = world;
     drop((store, gate));
-    let store = Store::open(options(&folder)).await.unwrap();
+    let store = Store::open(home.options()).await.unwrap();
     assert_eq!(store.system().digest(false).await.unwrap(), digest);
     assert_eq!(store.system().load_policy().await.unwrap().version, 1);
 }
 
+// Name, type, whether it may be null, as the database itself tells it.
+fn columns_of(home: &Home, table: &str) -> Vec<(String, String, bool)> {
+    match home {
+        Home::Folder(folder) => {
+            let file = folder.path().join("portreeve.db");
+            let connection = rusqlite::Connection::open(file).unwrap();
+            let sql = "SELECT name, type, \"notnull\" = 0 AND pk = 0 FROM pragma_table_info(?1)";
+            let mut statement = connection.prepare(sql).unwrap();
+            let rows = statement
+                .query_map([format!("portreeve_{table}")], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .unwrap();
+            rows.map(Result::unwrap).collect()
+        }
+        Home::Database(database) => {
+            let rows = database.sql(&format!(
+                "SELECT column_name || ' ' || is_nullable || ' ' || data_type FROM information_schema.columns
+                 WHERE table_schema = 'portreeve' AND table_name = '{table}'"
+            ));
+            rows.lines()
+                .map(|line| {
+                    let (name, rest) = line.split_once(' ').unwrap();
+                    let (nullable, ty) = rest.split_once(' ').unwrap();
+                    (name.into(), ty.into(), nullable == "YES")
+                })
+                .collect()
+        }
+    }
+}
+
 #[tokio::test]
 async fn system_tables_have_the_columns_of_the_system_collections() {
-    let world = World::new("collections: {}\n").await;
-    let connection = rusqlite::Connection::open(world.folder.path().join("portreeve.db")).unwrap();
+    use portreeve_model::FieldType as T;
+    let world = super::world("collections: {}\n").await;
     for (collection, columns) in portreeve_policy::SYSTEM_COLLECTIONS {
+        let there = columns_of(&world.home, collection);
         for (column, ty, nullable) in *columns {
-            let (declared, not_null, key): (String, bool, bool) = connection
-                .query_row(
-                    "SELECT type, \"notnull\", pk > 0 FROM pragma_table_info(?1) WHERE name = ?2",
-                    (format!("portreeve_{collection}"), column),
-                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-                )
-                .unwrap_or_else(|error| panic!("{collection}.{column}: {error}"));
-            use portreeve_model::FieldType as T;
-            let expected = match ty {
-                T::Text | T::Json | T::Uuid => "TEXT",
-                T::Float => "REAL",
-                _ => "INTEGER",
+            let found = there.iter().find(|(name, ..)| name == column);
+            let (_, declared, may_be_null) =
+                found.unwrap_or_else(|| panic!("{collection}.{column} is missing"));
+            let expected = match (super::ON, ty) {
+                (On::Sqlite, T::Text | T::Json | T::Uuid) => "TEXT",
+                (On::Sqlite, T::Float) => "REAL",
+                (On::Sqlite, _) => "INTEGER",
+                (On::Postgres, T::Text) => "text",
+                (On::Postgres, T::Json) => "json",
+                (On::Postgres, T::Integer) => "bigint",
+                (On::Postgres, T::Boolean) => "boolean",
+                (On::Postgres, T::Timestamp) => "timestamp with time zone",
+                (On::Postgres, other) => panic!("no column is {other}"),
             };
             assert_eq!(declared, expected, "{collection}.{column}");
-            assert_eq!(!not_null && !key, *nullable, "{collection}.{column}");
+            assert_eq!(may_be_null, nullable, "{collection}.{column}");
         }
     }
 }

@@ -1,9 +1,33 @@
-//! The store from outside: through the gate, as the service uses it.
+//! The store from outside: through the gate, as the service uses it. Everything that is not about a folder is asked of
+//! both databases.
 
-mod accounts;
 mod backup;
-mod catalog;
 mod opening;
-mod reads;
 mod world;
-mod writes;
+
+macro_rules! on {
+    ($store:ident, $on:ident, $name:literal) => {
+        // Its files are those of this folder.
+        #[path = "."]
+        mod $store {
+            use crate::world::{On, World};
+
+            mod accounts;
+            mod catalog;
+            mod reads;
+            mod writes;
+
+            const ON: On = On::$on;
+
+            async fn world(document: &str) -> World {
+                let world = World::new(ON, document).await;
+                // A test without a world of its own would count for nothing.
+                portreeve_testkit::stats::count("conformance", $name, 1);
+                world
+            }
+        }
+    };
+}
+
+on!(sqlite, Sqlite, "SQLite");
+on!(postgres, Postgres, "PostgreSQL");

@@ -51,7 +51,7 @@ roles:
 "#;
 
 async fn school() -> World {
-    let world = World::new(SCHOOL).await;
+    let world = super::world(SCHOOL).await;
     for (name, role) in [
         ("anna", "student"),
         ("bo", "student"),

@@ -10,7 +10,10 @@ use portreeve_model::{
     SortBy, Value, write_json_record,
 };
 use portreeve_policy::{Document, RequestFacts, Snapshot};
-use portreeve_store::{ReadOutcome, Store, StoreError, StoreOptions, Stored, WriteOutcome};
+use portreeve_store::{
+    Location, ReadOutcome, Store, StoreError, StoreOptions, Stored, WriteOutcome,
+};
+use portreeve_testkit::postgres::{Postgres, TestDatabase};
 use serde_json::{Value as Json, json};
 
 /// 2026-11-22T10:00:00Z.
@@ -70,23 +73,60 @@ pub fn options(folder: &Folder) -> StoreOptions {
     )
 }
 
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// A place for data that goes away again.
+pub enum Home {
+    Folder(Folder),
+    Database(TestDatabase),
+}
+
+impl Home {
+    pub fn new(on: On) -> Self {
+        match on {
+            On::Sqlite => Self::Folder(Folder::new()),
+            On::Postgres => Self::Database(Postgres::get().database()),
+        }
+    }
+
+    /// The folder, where it is one.
+    pub fn folder(&self) -> &Folder {
+        match self {
+            Self::Folder(folder) => folder,
+            Self::Database(_) => panic!("this is about folders"),
+        }
+    }
+
+    pub fn options(&self) -> StoreOptions {
+        match self {
+            Self::Folder(folder) => options(folder),
+            Self::Database(database) => StoreOptions::at(
+                Location::Postgres(database.url()),
+                Arc::new(TestClock(AtomicI64::new(NOW))),
+                Arc::new(TestEntropy(AtomicU64::new(1))),
+            ),
+        }
+    }
+}
+
 pub struct World {
     pub store: Store,
     pub gate: Gate,
-    pub folder: Folder,
+    pub home: Home,
 }
 
 impl World {
-    /// A new folder under this policy.
-    pub async fn new(document: &str) -> Self {
-        let folder = Folder::new();
-        let store = Store::open(options(&folder)).await.unwrap();
+    /// A new database under this policy.
+    pub async fn new(on: On, document: &str) -> Self {
+        let home = Home::new(on);
+        let store = Store::open(home.options()).await.unwrap();
         let gate = Gate::new(compile(&Document::default(), 0), true);
-        let world = Self {
-            store,
-            gate,
-            folder,
-        };
+        let world = Self { store, gate, home };
         world.apply(document).await.unwrap();
         world
     }

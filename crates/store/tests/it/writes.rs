@@ -52,7 +52,7 @@ roles:
 "#;
 
 async fn shop() -> World {
-    let world = World::new(SHOP).await;
+    let world = super::world(SHOP).await;
     world.user("carl", &["clerk"]).await;
     world.user("dora", &["clerk"]).await;
     world.user("luis", &["local"]).await;

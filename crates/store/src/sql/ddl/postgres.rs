@@ -150,7 +150,7 @@ pub(super) fn plan(
                 by = DIALECT.name(&reference.by),
             ),
             message: format!(
-                "'{}.{}' has {{count}} values that point at no record; correct them before it becomes a relation",
+                "'{}.{}' has values that point at no record; correct them before it becomes a relation",
                 reference.collection, reference.column
             ),
         });
