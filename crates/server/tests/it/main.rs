@@ -6,6 +6,7 @@ mod backup;
 mod can;
 mod config;
 mod export;
+mod kill;
 mod program;
 mod records;
 mod serve;

@@ -244,6 +244,12 @@ impl Server {
         }
     }
 
+    /// Kills it with SIGKILL: it has no say in what it leaves behind.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// One request. Gives the status and the body as JSON.
     pub fn ask(
         &self,
@@ -252,30 +258,7 @@ impl Server {
         token: Option<&str>,
         body: Option<Json>,
     ) -> (u16, Json) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n",
-            self.address,
-            body.len()
-        );
-        if !body.is_empty() {
-            head.push_str("content-type: application/json\r\n");
-        }
-        if let Some(token) = token {
-            head.push_str(&format!("authorization: Bearer {token}\r\n"));
-        }
-        stream
-            .write_all(format!("{head}\r\n{body}").as_bytes())
-            .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer
-            .split_once("\r\n\r\n")
-            .unwrap_or_else(|| panic!("{answer:?}"));
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Json::Null))
+        ask(&self.address, method, path, token, body).unwrap()
     }
 
     /// Signs in and gives the token.
@@ -286,6 +269,50 @@ impl Server {
         assert!(status < 300, "{answer}");
         answer["token"].as_str().unwrap().to_owned()
     }
+}
+
+/// One request to whoever listens there, who may be gone before there is an answer, or before all of it is sent.
+pub fn ask(
+    address: &str,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<Json>,
+) -> std::io::Result<(u16, Json)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    if !body.is_empty() {
+        head.push_str("content-type: application/json\r\n");
+    }
+    if let Some(token) = token {
+        head.push_str(&format!("authorization: Bearer {token}\r\n"));
+    }
+    stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    };
+    let length = head.lines().find_map(|line| {
+        line.to_lowercase()
+            .strip_prefix("content-length: ")?
+            .parse()
+            .ok()
+    });
+    if length.is_some_and(|length: usize| body.len() < length) {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let status = status.unwrap_or_else(|| panic!("{answer:?}"));
+    Ok((status, serde_json::from_str(body).unwrap_or(Json::Null)))
 }
 
 impl Drop for Server {

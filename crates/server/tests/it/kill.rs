@@ -1,0 +1,78 @@
+//! kill -9 at any moment: what was acknowledged is there after it, what was not is there wholly or not at all.
+//!
+//! Four people write records, an administrator changes the policy and makes accounts, and something dies in the middle. Then
+//! everybody compares what there is with what he was told. One database goes through all rounds, so that what one death has
+//! damaged has many rounds to show. `PORTREEVE_KILL_ROUNDS` sets their number.
+
+mod administrator;
+mod keeper;
+mod scene;
+
+use std::sync::mpsc::channel;
+use std::thread;
+
+use portreeve_testkit::stats;
+use portreeve_testkit::worlds::Dice;
+
+use administrator::Administrator;
+use keeper::Keeper;
+use scene::{Scene, Victim};
+
+const KEEPERS: [&str; 4] = ["ada", "bo", "cleo", "dan"];
+
+#[test]
+fn the_program_dies_over_sqlite() {
+    rounds(&Scene::sqlite(), Victim::Program);
+}
+
+fn rounds(scene: &Scene, victim: Victim) {
+    let number = std::env::var("PORTREEVE_KILL_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(20);
+    scene.fill(&KEEPERS);
+    let mut server = scene.start(0);
+    let mut keepers: Vec<Keeper> = KEEPERS
+        .iter()
+        .map(|name| Keeper::new(name, server.sign_in(name, scene::PASSWORD)))
+        .collect();
+    let mut administrator = Administrator::new(
+        server.sign_in(scene::ADMINISTRATOR, scene::PASSWORD),
+        &server.address,
+    );
+    for round in 0..number {
+        let mut dice = Dice::new(round);
+        // Requests that will have been begun when it happens, and how often the killer steps aside before.
+        let (begun, pauses) = (1 + dice.below(120), dice.below(400));
+        let address = server.address.clone();
+        let (told, tell) = channel();
+        server = thread::scope(|threads| {
+            for (place, keeper) in (1..).zip(&mut keepers) {
+                let (address, told) = (&address, told.clone());
+                threads.spawn(move || keeper.work(address, round * 10 + place, &told));
+            }
+            let (administrator, address) = (&mut administrator, &address);
+            threads.spawn(move || administrator.work(address, round * 10, &told));
+            // Where everybody has given up already there is nothing to wait for.
+            let _ = tell.iter().take(begun).count();
+            for _ in 0..pauses {
+                thread::yield_now();
+            }
+            scene.strike(victim, round, server)
+        });
+        for keeper in &mut keepers {
+            keeper.compare(&server.address, round);
+        }
+        administrator.compare(&server.address, round);
+    }
+    let acknowledged: usize = keepers.iter().map(|keeper| keeper.acknowledged).sum();
+    let unsure: usize = keepers.iter().map(|keeper| keeper.unsure).sum();
+    let done: usize = keepers.iter().map(|keeper| keeper.done_after_all).sum();
+    assert!(acknowledged > 0 && unsure > 0, "nobody wrote anything");
+    stats::count("kill -9", scene.store, number);
+    stats::note(&format!(
+        "kill -9 of {victim} on {}: {number} rounds, {acknowledged} acknowledged writes, none lost; {unsure} cut off, {done} of them done, none by half; \
+         {} changes of policy and accounts",
+        scene.store, administrator.acknowledged
+    ));
+}

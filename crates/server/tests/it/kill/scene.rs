@@ -1,0 +1,127 @@
+//! Where it happens: a store, the program over it, and which of them dies.
+
+use std::fmt;
+
+use serde_json::{Value as Json, json};
+
+use crate::program::{Place, Server};
+
+pub const PASSWORD: &str = "survives everything";
+pub const ADMINISTRATOR: &str = "vera";
+
+/// Every record somebody changes comes with another, or with a value, that the same transaction has to write: entries
+/// go with their folder, remarks lose it, debit is credit, and who changed it last is written along. With notes there is
+/// one more collection and a role over it.
+pub fn document(with_notes: bool) -> Json {
+    let keeper = json!({ "to": "users", "required": true });
+    let tag = json!({ "type": "text", "required": true, "unique": true });
+    let number = json!({ "type": "integer", "required": true });
+    let key = json!({ "id": "integer" });
+    let mut document = json!({
+        "collections": {
+            "folders": { "key": key, "fields": {
+                "keeper": keeper, "tag": tag, "debit": number, "credit": number, "changed_by": { "to": "users" },
+            } },
+            "entries": { "key": key, "fields": {
+                "keeper": keeper, "tag": tag, "amount": number,
+                "folder": { "to": "folders", "required": true, "on_delete": "cascade" },
+            } },
+            "remarks": { "key": key, "fields": {
+                "keeper": keeper, "tag": tag, "folder": { "to": "folders", "on_delete": "set_null" },
+            } },
+        },
+        "roles": { "keeper": { "permissions": [
+            { "allow": ["data.read", "data.delete"], "on": ["folders", "entries", "remarks"], "rows": "keeper = $user" },
+            { "allow": "data.create", "on": "folders", "fields": ["tag", "debit", "credit"],
+              "check": "debit = credit", "presets": { "keeper": "$user", "changed_by": "$user" } },
+            { "allow": "data.update", "on": "folders", "rows": "keeper = $user", "fields": ["debit", "credit"],
+              "check": "debit = credit", "presets": { "changed_by": "$user" } },
+            { "allow": "data.create", "on": "entries", "fields": ["tag", "folder", "amount"], "presets": { "keeper": "$user" } },
+            { "allow": "data.create", "on": "remarks", "fields": ["tag", "folder"], "presets": { "keeper": "$user" } },
+        ] } },
+    });
+    if with_notes {
+        document["collections"]["notes"] = json!({ "fields": { "text": "text" } });
+        document["roles"]["noter"] =
+            json!({ "permissions": [{ "allow": "data.read", "on": "notes" }] });
+    }
+    document
+}
+
+/// Who dies.
+#[derive(Clone, Copy)]
+pub enum Victim {
+    /// `portreeve serve`.
+    Program,
+}
+
+impl fmt::Display for Victim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Program => "portreeve",
+        })
+    }
+}
+
+/// A store and a folder.
+pub struct Scene {
+    place: Place,
+    /// As the matrix calls it.
+    pub store: &'static str,
+    /// What every command is told about where the data is.
+    data: Vec<String>,
+}
+
+impl Scene {
+    pub fn sqlite() -> Self {
+        Self {
+            place: Place::new(),
+            store: "SQLite",
+            data: vec![],
+        }
+    }
+
+    /// The access file in force, the keepers and the administrator.
+    pub fn fill(&self, keepers: &[&str]) {
+        self.place
+            .write("access.json", &document(false).to_string());
+        self.run(&["apply", "access.json"]);
+        let account = |name: &str, role: &str| {
+            json!({ "user": { "username": name, "password": PASSWORD, "roles": [role] } })
+                .to_string()
+        };
+        let mut lines = vec![account(ADMINISTRATOR, "admin")];
+        lines.extend(keepers.iter().map(|name| account(name, "keeper")));
+        self.place.write("accounts.ndjson", &lines.join("\n"));
+        self.run(&["load", "accounts.ndjson"]);
+    }
+
+    /// Starts the program. A death of the program alone must not depend on what the disk has been told, so half of the
+    /// rounds do not wait for it.
+    pub fn start(&self, round: u64) -> Server {
+        let mode = if round.is_multiple_of(2) {
+            "full"
+        } else {
+            "normal"
+        };
+        let mut arguments = vec!["--synchronous", mode];
+        arguments.extend(self.data.iter().map(String::as_str));
+        self.place.serve(&arguments)
+    }
+
+    /// Kills the victim and gives the program as it runs afterwards.
+    pub fn strike(&self, victim: Victim, round: u64, server: Server) -> Server {
+        match victim {
+            Victim::Program => {
+                server.kill();
+                self.start(round + 1)
+            }
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) {
+        let mut all = arguments.to_vec();
+        all.extend(self.data.iter().map(String::as_str));
+        self.place.run(&all).good();
+    }
+}
