@@ -117,7 +117,7 @@ impl Portreeve {
             Ok::<_, StoreError>(version)
         });
         let version = applied.await.map_err(ServiceError::internal)??;
-        self.look_for_administrator().await?;
+        self.note_administrator().await;
         Ok(Applied {
             version,
             changed: true,

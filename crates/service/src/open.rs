@@ -154,6 +154,14 @@ impl Portreeve {
         self.look_for_administrator().await
     }
 
+    // After a change that has been made. That looking fails says nothing against it, and whoever made it must not hear
+    // that nothing was done; a server that has lost its database looks again when it has found it.
+    pub(crate) async fn note_administrator(&self) {
+        if let Err(error) = self.look_for_administrator().await {
+            tracing::warn!(%error, "could not look whether there is an administrator");
+        }
+    }
+
     pub(crate) async fn look_for_administrator(&self) -> Result<(), ServiceError> {
         let administered = self
             .store

@@ -106,7 +106,7 @@ impl Portreeve {
             .await;
         view.number = made.map_err(crate::users::account_error)?;
         *self.setup.lock() = None;
-        self.look_for_administrator().await?;
+        self.note_administrator().await;
         Ok(view)
     }
 }

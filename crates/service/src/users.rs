@@ -218,7 +218,7 @@ impl Portreeve {
             .await
             .map_err(account_error)?;
         if !self.has_administrator() {
-            self.look_for_administrator().await?;
+            self.note_administrator().await;
         }
         Ok(view)
     }

@@ -33,7 +33,8 @@ account may create databases.";
 /// What a server of a test's own is made like.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Settings {
-    /// Commits reach the disk before they are acknowledged. Off, since no test but those that kill the server needs it.
+    /// Commits are handed over for good before they are acknowledged. Off, since no test but those that kill the server needs
+    /// it.
     pub durable: bool,
 }
 
@@ -78,32 +79,31 @@ impl Postgres {
     /// # Panics
     /// Without a server where one is required, saying how to get one.
     pub fn find() -> Option<Self> {
-        match Self::look() {
+        Self::or_skip(Self::look())
+    }
+
+    /// A server of the test's own, which it may stop, restart and kill, or none in the same way. It takes a second or two
+    /// to make.
+    ///
+    /// # Panics
+    /// Without the programs where a server is required, saying how to get them.
+    pub fn private(settings: Settings) -> Option<Self> {
+        Self::or_skip(Programs::find().ok_or_else(none).and_then(|programs| {
+            let private = Private::start(&programs, settings)?;
+            let url = private.url();
+            let kind = Kind::Private(Box::new(Mutex::new(private)));
+            Ok(Self::of(programs, url, kind))
+        }))
+    }
+
+    fn or_skip(looked: Result<Self, String>) -> Option<Self> {
+        match looked {
             Ok(found) => Some(found),
             Err(problem) => {
                 assert!(!required(), "{problem}");
                 eprintln!("SKIPPED on PostgreSQL: {problem}");
                 None
             }
-        }
-    }
-
-    /// A server of the test's own, which it may stop, restart and kill. It takes a second or two to make.
-    ///
-    /// # Panics
-    /// Without the programs, saying how to get them.
-    pub fn private(settings: Settings) -> Self {
-        let made = Programs::find().ok_or_else(none).and_then(|programs| {
-            let private = Private::start(&programs, settings)?;
-            Ok(Self::of(
-                programs,
-                private.url(),
-                Kind::Private(Box::new(Mutex::new(private))),
-            ))
-        });
-        match made {
-            Ok(made) => made,
-            Err(problem) => panic!("{problem}"),
         }
     }
 

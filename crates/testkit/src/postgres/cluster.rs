@@ -54,7 +54,7 @@ struct Account {
 impl Cluster {
     /// Makes one. The lock is to be kept for as long as it is used.
     pub fn create(programs: &Programs, settings: Settings) -> Result<(Self, File), String> {
-        let parent = place(settings);
+        let parent = place();
         sweep(&parent);
         let folder = parent.join(format!("{PREFIX}{}", drawn()));
         let alive = take(&folder)
@@ -195,10 +195,11 @@ pub fn drawn() -> String {
     format!("{:016x}", word())
 }
 
-// In memory where that is large enough; what is to be durable goes to the disk.
-fn place(settings: Settings) -> PathBuf {
+// In memory where that is large enough, those that are to be durable too: what a killed process has handed to the system is
+// kept in either place, and a start after a kill has thousands of files to sync.
+fn place() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    if !settings.durable && room(memory).is_some_and(|kilobytes| kilobytes >= ROOM) {
+    if room(memory).is_some_and(|kilobytes| kilobytes >= ROOM) {
         memory.to_owned()
     } else {
         std::env::temp_dir()

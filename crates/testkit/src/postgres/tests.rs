@@ -37,10 +37,9 @@ fn what_the_server_refuses_fails_the_test_with_its_words() {
 
 #[test]
 fn a_private_server_comes_back_with_what_was_committed_however_it_went() {
-    if Postgres::find().is_none() {
+    let Some(postgres) = Postgres::private(Settings { durable: true }) else {
         return;
-    }
-    let postgres = Postgres::private(Settings { durable: true });
+    };
     let database = postgres.database();
     database.sql("CREATE TABLE kept (id int); INSERT INTO kept VALUES (0)");
     let ends: [fn(&Postgres); 3] = [

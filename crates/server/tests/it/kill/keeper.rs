@@ -1,11 +1,13 @@
 //! Somebody who writes records and remembers what he was told about them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use portreeve_testkit::worlds::Dice;
 use serde_json::{Value as Json, json};
 
+use super::scene::{read, undone};
 use crate::program::ask;
 
 /// More than that many folders, and one is deleted.
@@ -114,18 +116,17 @@ impl Keeper {
         }
     }
 
-    /// Writes until nobody answers, telling of every write before it is sent.
-    pub fn work(&mut self, address: &str, seed: u64, begun: &Sender<()>) {
+    /// Writes until nobody answers or it is over, telling of every write before it is sent.
+    pub fn work(&mut self, address: &str, seed: u64, begun: &Sender<()>, over: &AtomicBool) {
         let mut dice = Dice::new(seed);
-        loop {
+        while !over.load(Ordering::Relaxed) {
             let write = self.draw(&mut dice);
             // Nobody listens any more once the killer is at work.
             let _ = begun.send(());
             let (method, path, body) = self.request(&write);
             match ask(address, method, &path, Some(&self.token), body) {
-                // Told that nothing was done, since the administrator came between.
-                Ok((409, answer)) if answer["code"] == "policy_changed" => {}
-                Ok((status, answer)) if status < 500 => {
+                Ok((_, answer)) if undone(&answer) => {}
+                Ok((status, answer)) if answer["code"] != "outcome_unknown" => {
                     let expected = match write {
                         Write::Change { .. } => 200,
                         Write::Delete { .. } => 204,
@@ -263,7 +264,7 @@ impl Keeper {
         let mut total = Json::Null;
         loop {
             let path = format!("/v1/records/{collection}?limit=1000{more}");
-            let (status, mut page) = ask(address, "GET", &path, Some(&self.token), None).unwrap();
+            let (status, mut page) = read(address, &path, &self.token);
             assert_eq!(status, 200, "{page}");
             if all.is_empty() {
                 total = page["page"]["total"].take();

@@ -1,12 +1,16 @@
 //! Where it happens: a store, the program over it, and which of them dies.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
+use portreeve_testkit::postgres::{Postgres, Settings, TestDatabase};
 use serde_json::{Value as Json, json};
 
-use crate::program::{Place, Server};
+use crate::program::{Place, Server, ask};
 
 pub const PASSWORD: &str = "survives everything";
+/// Long enough for a machine that does much else; nothing waits this long when all is well.
+const PATIENCE: Duration = Duration::from_secs(60);
 pub const ADMINISTRATOR: &str = "vera";
 
 /// Every record somebody changes comes with another, or with a value, that the same transaction has to write: entries
@@ -53,12 +57,15 @@ pub fn document(with_notes: bool) -> Json {
 pub enum Victim {
     /// `portreeve serve`.
     Program,
+    /// The database server under it, which goes on.
+    Database,
 }
 
 impl fmt::Display for Victim {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Program => "portreeve",
+            Self::Database => "its database server",
         })
     }
 }
@@ -70,6 +77,7 @@ pub struct Scene {
     pub store: &'static str,
     /// What every command is told about where the data is.
     data: Vec<String>,
+    server: Option<(Postgres, TestDatabase)>,
 }
 
 impl Scene {
@@ -78,7 +86,24 @@ impl Scene {
             place: Place::new(),
             store: "SQLite",
             data: vec![],
+            server: None,
         }
+    }
+
+    /// On a server that others use too, for deaths of the program; else on one of its own, which tells of a commit when
+    /// it is on the disk. None where there is no PostgreSQL.
+    pub fn postgres(victim: Victim) -> Option<Self> {
+        let server = match victim {
+            Victim::Program => Postgres::find()?,
+            Victim::Database => Postgres::private(Settings { durable: true })?,
+        };
+        let database = server.database();
+        Some(Self {
+            place: Place::new(),
+            store: "PostgreSQL",
+            data: vec!["--database".into(), database.url()],
+            server: Some((server, database)),
+        })
     }
 
     /// The access file in force, the keepers and the administrator.
@@ -116,6 +141,12 @@ impl Scene {
                 server.kill();
                 self.start(round + 1)
             }
+            Victim::Database => {
+                let (database, _) = self.server.as_ref().expect("a server to kill");
+                database.kill();
+                database.start();
+                server
+            }
         }
     }
 
@@ -123,5 +154,25 @@ impl Scene {
         let mut all = arguments.to_vec();
         all.extend(self.data.iter().map(String::as_str));
         self.place.run(&all).good();
+    }
+}
+
+/// Whether somebody was told that nothing of what he asked for was done: the administrator came between, or there is no
+/// database. Everything else that is no success must say that the outcome is unknown.
+pub fn undone(answer: &Json) -> bool {
+    ["policy_changed", "unavailable"]
+        .iter()
+        .any(|code| answer["code"] == *code)
+}
+
+/// Reads after it has happened: a program whose database has gone needs a moment to find it again, and says so.
+pub fn read(address: &str, path: &str, token: &str) -> (u16, Json) {
+    let begin = Instant::now();
+    loop {
+        let (status, answer) = ask(address, "GET", path, Some(token), None).unwrap();
+        if status != 503 || begin.elapsed() > PATIENCE {
+            return (status, answer);
+        }
+        std::thread::yield_now();
     }
 }
