@@ -79,6 +79,7 @@ fn rounds(scene: &Scene, victim: Victim) {
             over.store(true, Ordering::Relaxed);
             server
         });
+        scene.check();
         for keeper in &mut keepers {
             keeper.compare(&server.address, round);
         }
