@@ -15,9 +15,12 @@ use portreeve_model::{
     RecordSink, Value, write_json_record,
 };
 use portreeve_policy::{Document, RequestFacts, Snapshot};
-use portreeve_store::{ReadOutcome, Store, StoreError, StoreOptions, Synchronous, WriteOutcome};
+use portreeve_store::{
+    Location, ReadOutcome, Store, StoreError, StoreOptions, Synchronous, WriteOutcome,
+};
 
 use crate::naive::{Answer, Record, Request, Subject, World};
+use crate::postgres::{Postgres, TestDatabase};
 
 /// A clock that stands still unless told.
 pub struct StillClock(pub i64);
@@ -85,6 +88,47 @@ impl Drop for Folder {
     }
 }
 
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// The embedded database.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+impl On {
+    /// Its column in the matrix of suites and stores.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
+/// A place for data that goes away again.
+enum Home {
+    Folder(Folder),
+    Database(TestDatabase),
+}
+
+impl Home {
+    fn new(on: On) -> Self {
+        match on {
+            On::Sqlite => Self::Folder(Folder::new()),
+            On::Postgres => Self::Database(Postgres::get().database()),
+        }
+    }
+
+    fn location(&self) -> Location {
+        match self {
+            Self::Folder(folder) => Location::Folder(folder.path().to_owned()),
+            Self::Database(database) => Location::Postgres(database.url()),
+        }
+    }
+}
+
 /// Collects records as JSON.
 #[derive(Default)]
 pub struct JsonLines(pub Vec<u8>);
@@ -108,20 +152,21 @@ pub struct StoredWorld {
     pub gate: Gate,
     /// What is stored, as the referee knows it.
     pub world: World,
-    _folder: Folder,
+    _home: Home,
 }
 
 impl StoredWorld {
     /// Stores a world's policy and as much of its records as a database takes; `world` is then what is stored.
-    pub async fn new(world: &World, now: i64) -> Self {
-        let folder = Folder::new();
-        let mut options = StoreOptions::new(
-            folder.path(),
+    pub async fn new(on: On, world: &World, now: i64) -> Self {
+        let home = Home::new(on);
+        let mut options = StoreOptions::at(
+            home.location(),
             Arc::new(StillClock(now)),
             Arc::new(SeededEntropy::new(1)),
         );
         options.synchronous = Synchronous::Normal;
         options.readers = 1;
+        options.connections = 2;
         let store = Store::open(options).await.expect("a new folder opens");
         let empty = Snapshot::compile(&Document::default(), 0).expect("nothing is valid");
         let gate = Gate::new(empty, true);
@@ -147,7 +192,7 @@ impl StoredWorld {
             store,
             gate,
             world: world.clone(),
-            _folder: folder,
+            _home: home,
         };
         stored.fill(world, now).await;
         stored.read_back(now).await;

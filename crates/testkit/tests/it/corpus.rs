@@ -13,10 +13,19 @@ use portreeve_policy::{
 use portreeve_testkit::compiled;
 use portreeve_testkit::naive::{Answer, Record, Request, World};
 use portreeve_testkit::stats;
-use portreeve_testkit::stored::StoredWorld;
+use portreeve_testkit::stored::{On, StoredWorld};
 
 #[test]
 fn corpus_on_sqlite() {
+    corpus(On::Sqlite);
+}
+
+#[test]
+fn corpus_on_postgresql() {
+    corpus(On::Postgres);
+}
+
+fn corpus(on: On) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/corpus");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .expect("the corpus is there")
@@ -45,7 +54,7 @@ fn corpus_on_sqlite() {
             );
             for test in &document.tests {
                 cases += 1;
-                asked += case(&document, &snapshot, test, &mut failures).await;
+                asked += case(on, &document, &snapshot, test, &mut failures).await;
             }
         }
     });
@@ -55,13 +64,15 @@ fn corpus_on_sqlite() {
         failures.len(),
         failures.join("\n")
     );
-    stats::count("corpus", "SQLite", cases);
+    stats::count("corpus", on.name(), cases);
     stats::note(&format!(
-        "corpus on SQLite: {cases} cases, {asked} expectations as in memory"
+        "corpus on {}: {cases} cases, {asked} expectations as in memory",
+        on.name()
     ));
 }
 
 async fn case(
+    on: On,
     document: &Document,
     snapshot: &Arc<Snapshot>,
     test: &TestCase,
@@ -96,18 +107,25 @@ async fn case(
         }
     }
     let mut asked = 0;
+    let mut kept: Option<StoredWorld> = None;
     for expectation in &test.expect {
         let Some(request) = request(&memory, &expectation.ask) else {
             continue;
         };
         asked += 1;
-        // Each expectation starts from the given records.
-        let stored = StoredWorld::new(&world, asker.context.now).await;
+        // Each expectation starts from the given records: what only read, or was refused, has left them as they are.
+        let stored = match kept.take() {
+            Some(stored) => stored,
+            None => StoredWorld::new(on, &world, asker.context.now).await,
+        };
         let mut memory = compiled::populate(&stored.world, Arc::clone(snapshot));
         let expected = compiled::answer(&mut memory, &asker, &request);
         let found = stored
             .answer(&caller(&stored, test, &asker), &request)
             .await;
+        if !matches!(found, Answer::Stored { .. } | Answer::Deleted) {
+            kept = Some(stored);
+        }
         if !same(&expected, &found) {
             failures.push(format!(
                 "{}: {}: memory {expected:?}, store {found:?}",

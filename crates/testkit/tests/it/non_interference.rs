@@ -9,7 +9,7 @@ use portreeve_model::{
 };
 use portreeve_testkit::naive::{self, Answer, Request, Subject};
 use portreeve_testkit::stats;
-use portreeve_testkit::stored::{StoredWorld, json, list};
+use portreeve_testkit::stored::{On, StoredWorld, json, list};
 use portreeve_testkit::worlds::{self, Dice};
 
 const REQUESTS_PER_SUBJECT: usize = 40;
@@ -17,7 +17,15 @@ const SUBJECTS_PER_WORLD: u64 = 4;
 
 #[test]
 fn what_may_not_be_read_cannot_be_told_from_answers() {
-    let wanted = crate::cases(20_000) as usize;
+    cannot_be_told(On::Sqlite, crate::cases(20_000) as usize);
+}
+
+#[test]
+fn what_may_not_be_read_cannot_be_told_from_answers_of_postgresql() {
+    cannot_be_told(On::Postgres, crate::cases(6_000) as usize);
+}
+
+fn cannot_be_told(on: On, wanted: usize) {
     let (mut requests, mut changed, mut twins) = (0, 0, 0);
     crate::block_on(async {
         for seed in 0.. {
@@ -26,7 +34,7 @@ fn what_may_not_be_read_cannot_be_told_from_answers() {
             }
             let drawn = worlds::world(seed);
             let (first, _) = worlds::request(&drawn, seed);
-            let mut stored = StoredWorld::new(&drawn, first.now).await;
+            let mut stored = StoredWorld::new(on, &drawn, first.now).await;
             let named_in_rules = words(&drawn.document.to_yaml());
             for number in 0..SUBJECTS_PER_WORLD {
                 let (subject, _) = worlds::request(&stored.world, seed * 100 + number);
@@ -59,9 +67,10 @@ fn what_may_not_be_read_cannot_be_told_from_answers() {
             }
         }
     });
-    stats::count("non-interference", "SQLite", requests as u64);
+    stats::count("non-interference", on.name(), requests as u64);
     stats::note(&format!(
-        "non-interference: {requests} requests over {twins} pairs of twins, {changed} unreadable cells changed, 0 differences"
+        "non-interference on {}: {requests} requests over {twins} pairs of twins, {changed} unreadable cells changed, 0 differences",
+        on.name()
     ));
 }
 
