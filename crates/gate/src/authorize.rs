@@ -13,11 +13,13 @@ use portreeve_policy::{
 };
 
 use crate::cache::Cache;
-use crate::planner::{Planned, Planner, unknown_field};
+use crate::planner::{Planned, PlannedAggregate, Planner, unknown_field};
 use crate::{
     ApplyPolicy, Authorized, Caller, Create, CreateUser, CredentialFacts, Delete, Explain,
     ListUsers, Principal, Read, Refused, SetPassword, Update, Window, caller_value,
 };
+
+mod aggregate;
 
 /// The one place that admits callers and authorizes what they ask.
 pub struct Gate {
@@ -25,6 +27,7 @@ pub struct Gate {
     development: bool,
     epochs: RwLock<HashMap<Arc<str>, u64>>,
     plans: Cache<PlanKey, Planned>,
+    aggregates: Cache<aggregate::AggregateKey, PlannedAggregate>,
     writes: Cache<WriteKey, CachedWrite>,
     deletes: Cache<(u64, u64), DeleteTemplate>,
     narrowed: Cache<(u64, u64), Rights>,
@@ -81,6 +84,7 @@ impl Gate {
             development,
             epochs: RwLock::default(),
             plans: Cache::new(4_096),
+            aggregates: Cache::new(1_024),
             writes: Cache::new(4_096),
             deletes: Cache::new(1_024),
             narrowed: Cache::new(4_096),
@@ -101,6 +105,7 @@ impl Gate {
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(snapshot);
         self.plans.clear();
+        self.aggregates.clear();
         self.writes.clear();
         self.deletes.clear();
         self.narrowed.clear();

@@ -28,6 +28,7 @@
 //! }
 //! ```
 
+mod aggregate;
 mod authorize;
 mod cache;
 mod caller;
@@ -37,6 +38,7 @@ mod plan;
 mod planner;
 mod refused;
 
+pub use aggregate::*;
 pub use authorize::{Gate, ListRequest, Sent};
 pub use caller::{Caller, CredentialFacts, Principal};
 pub use literals::{caller_value, take_literals};

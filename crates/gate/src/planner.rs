@@ -7,13 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use portreeve_model::{
     Collection, CollectionId, Column, ColumnKind, Columns, CompareOp, Condition, Expand, FieldId,
-    FieldType, Page, Path, PathTerm, Query, RecordQuery, Slot, Start, Term, TextOp,
+    FieldType, Literal, Page, Path, PathTerm, Query, RecordQuery, Rule, Slot, Start, Term, TextOp,
 };
 use portreeve_policy::{
     Access, ActionId, Guards, READ_MANY, READ_ONE, Resolver, Rights, suggestion,
 };
 
 use crate::{Caller, Gate, Order, ReadPlan, Refused, Selected};
+
+mod aggregate;
+
+pub(crate) use aggregate::PlannedAggregate;
 
 /// A plan and what it was made from, so that it is used again only while nothing of that has changed.
 pub(crate) struct Planned {
@@ -77,28 +81,19 @@ impl<'a> Planner<'a> {
         self.depends
             .borrow_mut()
             .push((collection.id, rights.action(), rights.id()));
-        let mut condition = reach_condition(rights)?;
         let snapshot = Arc::clone(&self.caller.snapshot);
         let guards = Planner::new(self.gate, self.caller);
         let mut resolver = Resolver::for_caller(snapshot.catalog(), snapshot.rules(), &guards);
-        if let Some(filter) = &query.filter {
-            let filter = resolver
-                .rule(Some(&collection), filter)
-                .map_err(|error| Refused::BadQuery(error.0))?;
-            condition = condition.and(filter);
-        }
-        let mut types: Vec<Option<FieldType>> = resolver.caller_types().to_vec();
-        if let Some(portreeve_model::Literal::Caller(index)) = &query.search {
-            condition = condition.and(guards.search(&collection, *index));
-            set_type(&mut types, *index, FieldType::Text);
-        }
+        let (filter, search) = (query.filter.as_ref(), query.search.as_ref());
+        let (mut condition, mut types) =
+            guards.found(&mut resolver, &collection, rights, filter, search)?;
         let mut order = vec![];
         for by in &query.sort {
             if order.len() == 8 {
                 return Err(Refused::BadQuery("at most 8 sort fields".into()));
             }
             let term = resolver
-                .sort_path(&collection, &by.path)
+                .sort_key(&collection, &by.by)
                 .map_err(|error| Refused::BadQuery(error.0))?;
             order.push(Order {
                 term,
@@ -164,6 +159,29 @@ impl<'a> Planner<'a> {
             types,
             depends: self.depends.into_inner(),
         })
+    }
+
+    // Which records: those in reach that filter and search hold for, and the types of the values these compare with.
+    // Asked of the planner that guards the resolver.
+    fn found(
+        &self,
+        resolver: &mut Resolver<'_>,
+        collection: &Collection,
+        rights: &Rights,
+        filter: Option<&Rule>,
+        search: Option<&Literal>,
+    ) -> Result<(Condition, Vec<Option<FieldType>>), Refused> {
+        let mut condition = reach_condition(rights)?;
+        if let Some(filter) = filter {
+            let filter = resolver.rule(Some(collection), filter);
+            condition = condition.and(filter.map_err(|error| Refused::BadQuery(error.0))?);
+        }
+        let mut types: Vec<Option<FieldType>> = resolver.caller_types().to_vec();
+        if let Some(Literal::Caller(index)) = search {
+            condition = condition.and(self.search(collection, *index));
+            set_type(&mut types, *index, FieldType::Text);
+        }
+        Ok((condition, types))
     }
 
     pub(crate) fn record(

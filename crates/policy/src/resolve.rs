@@ -143,13 +143,20 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Resolves a path that a caller sorts by.
-    pub fn sort_path(&mut self, collection: &Collection, path: &Path) -> Resolved<Term> {
-        let term = self.path(collection, path)?;
-        if !term.ty.is_ordered() && term.ty != FieldType::Boolean {
-            return fail(format!("'{path}' is {}, which has no order", term.ty));
+    /// Resolves what a caller sorts, groups or aggregates by: something read from the record, never a value.
+    pub fn operand(&mut self, collection: &Collection, operand: &Operand) -> Resolved<Term> {
+        self.term(Some(collection), operand, &Bound::new())
+    }
+
+    /// Resolves what a caller sorts by.
+    pub fn sort_key(&mut self, collection: &Collection, operand: &Operand) -> Resolved<Term> {
+        let term = self.operand(collection, operand)?;
+        let ty = term.ty();
+        if !ty.is_ordered() && ty != FieldType::Boolean {
+            let written = crate::print_operand(operand);
+            return fail(format!("'{written}' is {ty}, which has no order"));
         }
-        Ok(Term::Path(term))
+        Ok(term)
     }
 
     fn condition(

@@ -75,8 +75,11 @@ pub const INTERNAL: &str = "internal";
 /// A read took longer than it may.
 pub const TOO_SLOW: &str = "too_slow";
 
+/// A sum is too large or too small for its type.
+pub const OUT_OF_RANGE: &str = "out_of_range";
+
 /// All of them.
-pub const ALL: [&str; 37] = [
+pub const ALL: [&str; 38] = [
     NOT_FOUND,
     FORBIDDEN,
     UNKNOWN_FIELD,
@@ -114,6 +117,7 @@ pub const ALL: [&str; 37] = [
     LOCKED,
     INTERNAL,
     TOO_SLOW,
+    OUT_OF_RANGE,
 ];
 
 #[cfg(test)]

@@ -63,6 +63,9 @@ pub enum ServiceError {
     /// A read took longer than it may.
     #[error("this takes too long; ask for less at once")]
     TooSlow,
+    /// A sum is too large or too small for its type.
+    #[error("a sum is too large or too small for its type")]
+    OutOfRange,
     /// No administrator exists yet, and this is not development.
     #[error("there is no administrator yet: finish the setup with the code the server has printed")]
     SetupRequired,
@@ -185,6 +188,7 @@ impl ServiceError {
             Self::Unavailable => codes::UNAVAILABLE,
             Self::OutcomeUnknown => codes::OUTCOME_UNKNOWN,
             Self::TooSlow => codes::TOO_SLOW,
+            Self::OutOfRange => codes::OUT_OF_RANGE,
             Self::SetupRequired => codes::SETUP_REQUIRED,
             Self::WrongSetupCode => codes::WRONG_SETUP_CODE,
             Self::SetupClosed(_) => codes::SETUP_CLOSED,
@@ -249,6 +253,7 @@ impl From<StoreError> for ServiceError {
             StoreError::Unavailable => Self::Unavailable,
             StoreError::Unknown => Self::OutcomeUnknown,
             StoreError::TooSlow => Self::TooSlow,
+            StoreError::OutOfRange => Self::OutOfRange,
             StoreError::ReadOnly => Self::ReadOnly,
             StoreError::VersionChanged => Self::PolicyChanged,
             StoreError::Schema(message) => Self::BadChange(message),

@@ -64,10 +64,10 @@ pub use setup::SETUP_ATTEMPTS;
 pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
 
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
-pub use portreeve_gate::{Caller, ListRequest, Principal, Sent, take_literals};
+pub use portreeve_gate::{AggregateRequest, Caller, ListRequest, Principal, Sent, take_literals};
 pub use portreeve_policy::{
-    Document, Place, Problem, RequestFacts, RuleError, parse_rule, print_rule, rule_from_json,
-    rule_to_json,
+    Document, Place, Problem, RequestFacts, RuleError, parse_operand, parse_rule, print_rule,
+    rule_from_json, rule_to_json,
 };
 pub use portreeve_store::{
     Backup, BackupError, BackupTable, Location, Progress, ReadOutcome, Restored, Stage, Synchronous,

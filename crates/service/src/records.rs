@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use portreeve_gate::{Caller, ListRequest, Sent};
+use portreeve_gate::{AggregateRequest, Caller, ListRequest, Sent};
 use portreeve_model::{
     Collection, CollectionName, FieldId, FieldType, RecordQuery, RecordSink, Value, write_json_text,
 };
@@ -88,6 +88,17 @@ impl Portreeve {
         } else {
             Ok(sink)
         }
+    }
+
+    /// Reads numbers about groups of records into `sink`, one record for each group.
+    pub async fn aggregate<S: RecordSink + 'static>(
+        &self,
+        caller: &Caller,
+        request: AggregateRequest,
+        sink: S,
+    ) -> Result<(S, ReadOutcome), ServiceError> {
+        let aggregates = self.gate.aggregate(caller, request)?;
+        Ok(self.store.aggregate(&aggregates, sink).await?)
     }
 
     /// Creates a record.

@@ -44,6 +44,9 @@ pub enum StoreError {
     /// The read took longer than it may.
     #[error("the read took too long")]
     TooSlow,
+    /// A sum is too large or too small for its type.
+    #[error("a sum is out of range")]
+    OutOfRange,
     /// This store was opened for reading only.
     #[error("the data folder was opened for reading only")]
     ReadOnly,

@@ -16,12 +16,14 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use deadpool_postgres::Pool;
 use portreeve_gate::{
-    ApplyPolicy, Authorized, Create, CreateUser, Delete, Read, SetPassword, Update, Window,
+    Aggregates, ApplyPolicy, Authorized, Create, CreateUser, Delete, Read, SetPassword, Update,
+    Window,
 };
-use portreeve_model::{Clock, Collection, Entropy, FieldId, RecordSink, Value};
+use portreeve_model::{Clock, Collection, Columns, Entropy, FieldId, RecordSink, Value};
 use portreeve_policy::{Record, Snapshot};
 use tokio::sync::broadcast;
 
+use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
@@ -127,16 +129,16 @@ impl Database {
         })
     }
 
-    fn read_statement(&self, read: &Authorized<Read>) -> Arc<ReadStatement> {
-        let plan = read.operation().plan();
-        let asked = Asked::of(read.operation().window());
-        let key = (plan.id(), asked);
+    fn read_statement(
+        &self,
+        key: (u64, Asked),
+        build: impl FnOnce() -> ReadStatement,
+    ) -> Arc<ReadStatement> {
         let known = self.read_statements.read();
         if let Some(known) = known.unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Arc::clone(known);
         }
-        let catalog = read.snapshot().catalog();
-        let statement = Arc::new(select::read(Dialect::Postgres, catalog, plan, asked));
+        let statement = Arc::new(build());
         let known = self.read_statements.write();
         let mut known = known.unwrap_or_else(PoisonError::into_inner);
         if known.len() >= STATEMENTS {
@@ -149,16 +151,54 @@ impl Database {
     pub async fn read<S: RecordSink + 'static>(
         &self,
         read: &Authorized<Read>,
-        mut sink: S,
+        sink: S,
     ) -> Result<(S, ReadOutcome), StoreError> {
-        let statement = self.read_statement(read);
         let operation = read.operation();
-        let columns = operation.plan().columns();
+        let (plan, window) = (operation.plan(), operation.window());
+        let (catalog, asked) = (read.snapshot().catalog(), Asked::of(window));
+        let statement = self.read_statement((plan.id(), asked), || {
+            select::read(Dialect::Postgres, catalog, plan, asked)
+        });
         let binding = Binding {
             caller: operation.values(),
             ..Binding::new(read.context())
         };
-        let request = match operation.window() {
+        self.run(&statement, plan.columns(), binding, window, sink)
+            .await
+    }
+
+    pub async fn aggregate<S: RecordSink + 'static>(
+        &self,
+        asked: &Authorized<Aggregates>,
+        sink: S,
+    ) -> Result<(S, ReadOutcome), StoreError> {
+        let operation = asked.operation();
+        let (plan, window) = (operation.plan(), operation.window());
+        let catalog = asked.snapshot().catalog();
+        let statement = self.read_statement((plan.id(), Asked::of(window)), || {
+            aggregate::aggregate(Dialect::Postgres, catalog, plan)
+        });
+        let binding = Binding {
+            caller: operation.values(),
+            ..Binding::new(asked.context())
+        };
+        let read = self.run(&statement, plan.columns(), binding, window, sink);
+        read.await.map_err(|error| match error {
+            // Nothing is stored here: the value that does not fit is one that was worked out.
+            StoreError::Check => StoreError::OutOfRange,
+            other => other,
+        })
+    }
+
+    async fn run<S: RecordSink>(
+        &self,
+        statement: &ReadStatement,
+        columns: &Columns,
+        binding: Binding<'_>,
+        window: &Window,
+        mut sink: S,
+    ) -> Result<(S, ReadOutcome), StoreError> {
+        let request = match window {
             Window::Key(key) => Request {
                 binding: Binding {
                     key: Some(key),
@@ -180,7 +220,7 @@ impl Database {
         loop {
             attempt += 1;
             let session = Session::of(&self.pool).await?;
-            match records::run(&session, &statement, columns, &request, &mut sink).await {
+            match records::run(&session, statement, columns, &request, &mut sink).await {
                 Ok(outcome) => return Ok((sink, outcome)),
                 // A plan of before a change of tables, or a server that has gone in between: once more from the start.
                 Err(error @ (StoreError::Again | StoreError::Unavailable))

@@ -1,5 +1,6 @@
 //! SQL as fragments: text with typed slots, built once per plan and bound per request. Nothing here touches a driver.
 
+pub(crate) mod aggregate;
 pub(crate) mod binding;
 pub(crate) mod convert;
 pub(crate) mod ddl;

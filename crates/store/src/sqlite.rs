@@ -8,6 +8,7 @@ pub(crate) mod open;
 mod reader;
 mod records;
 pub(crate) mod session;
+mod sums;
 pub(crate) mod values;
 pub(crate) mod writer;
 
@@ -17,12 +18,14 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_gate::{
-    ApplyPolicy, Authorized, Create, CreateUser, Delete, Read, SetPassword, Update, Window,
+    Aggregates, ApplyPolicy, Authorized, Create, CreateUser, Delete, Read, SetPassword, Update,
+    Window,
 };
-use portreeve_model::{Clock, Collection, FieldId, RecordSink, Value};
+use portreeve_model::{Clock, Collection, Columns, FieldId, RecordSink, Value};
 use portreeve_policy::{Record, Snapshot};
 use rusqlite::{ErrorCode, ffi};
 
+use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
@@ -130,10 +133,11 @@ impl Database {
         self.writer.as_ref().ok_or(StoreError::ReadOnly)
     }
 
-    fn read_statement(&self, read: &Authorized<Read>) -> Arc<ReadStatement> {
-        let plan = read.operation().plan();
-        let asked = Asked::of(read.operation().window());
-        let key = (plan.id(), asked);
+    fn statement(
+        &self,
+        key: (u64, Asked),
+        build: impl FnOnce() -> ReadStatement,
+    ) -> Arc<ReadStatement> {
         if let Some(known) = self
             .statements
             .read()
@@ -142,12 +146,7 @@ impl Database {
         {
             return Arc::clone(known);
         }
-        let statement = Arc::new(select::read(
-            Dialect::Sqlite,
-            read.snapshot().catalog(),
-            plan,
-            asked,
-        ));
+        let statement = Arc::new(build());
         let mut known = self
             .statements
             .write()
@@ -162,13 +161,61 @@ impl Database {
     pub async fn read<S: RecordSink + 'static>(
         &self,
         read: &Authorized<Read>,
+        sink: S,
+    ) -> Result<(S, ReadOutcome), StoreError> {
+        let operation = read.operation();
+        let (plan, window) = (operation.plan(), operation.window());
+        let (catalog, asked) = (read.snapshot().catalog(), Asked::of(window));
+        let statement = self.statement((plan.id(), asked), || {
+            select::read(Dialect::Sqlite, catalog, plan, asked)
+        });
+        let values = operation.values();
+        self.run(
+            statement,
+            plan.columns(),
+            read.context(),
+            values,
+            window,
+            sink,
+        )
+        .await
+    }
+
+    pub async fn aggregate<S: RecordSink + 'static>(
+        &self,
+        asked: &Authorized<Aggregates>,
+        sink: S,
+    ) -> Result<(S, ReadOutcome), StoreError> {
+        let operation = asked.operation();
+        let (plan, window) = (operation.plan(), operation.window());
+        let catalog = asked.snapshot().catalog();
+        let statement = self.statement((plan.id(), Asked::of(window)), || {
+            aggregate::aggregate(Dialect::Sqlite, catalog, plan)
+        });
+        let values = operation.values();
+        self.run(
+            statement,
+            plan.columns(),
+            asked.context(),
+            values,
+            window,
+            sink,
+        )
+        .await
+    }
+
+    // Short ones right here, on the calling thread; one that turns out long is started over where it holds up nobody.
+    async fn run<S: RecordSink + 'static>(
+        &self,
+        statement: Arc<ReadStatement>,
+        columns: &Arc<Columns>,
+        context: &portreeve_policy::Context,
+        values: &[Value],
+        window: &Window,
         mut sink: S,
     ) -> Result<(S, ReadOutcome), StoreError> {
-        let statement = self.read_statement(read);
-        let operation = read.operation();
-        let columns = operation.plan().columns();
         let short = self.inline.short(|reader| {
-            let request = request(read.context(), operation.values(), operation.window());
+            let request = request(context, values, window);
             records::run(
                 reader.connection(),
                 &statement,
@@ -182,14 +229,9 @@ impl Database {
             Err(error) => return Err(error),
             Ok(outcome) => return Ok((sink, outcome)),
         }
-        // It is not short. Everything anew, where it holds up nobody.
         sink.reset();
         let columns = Arc::clone(columns);
-        let (context, values, window) = (
-            read.context().clone(),
-            operation.values().to_vec(),
-            operation.window().clone(),
-        );
+        let (context, values, window) = (context.clone(), values.to_vec(), window.clone());
         let run = move |reader: &reader::Reader| {
             let request = request(&context, &values, &window);
             let outcome = records::run(
@@ -430,6 +472,7 @@ fn failure(error: rusqlite::Error) -> StoreError {
             | ffi::SQLITE_CONSTRAINT_ROWID,
         ) => StoreError::Unique { fields: vec![] },
         (ErrorCode::OperationInterrupted, _) => StoreError::TooSlow,
+        (_, sums::OUT_OF_RANGE) => StoreError::OutOfRange,
         (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => StoreError::Busy,
         (ErrorCode::DiskFull, _) => StoreError::Full,
         (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => StoreError::Corrupt(

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use portreeve_gate::{
-    ApplyPolicy, Authorized, Create, CreateUser, Delete, Explain, ListUsers, Read, SetPassword,
-    Update,
+    Aggregates, ApplyPolicy, Authorized, Create, CreateUser, Delete, Explain, ListUsers, Read,
+    SetPassword, Update,
 };
 use portreeve_model::{Catalog, CollectionId, FieldId, RecordSink, Value};
 use portreeve_policy::{Facts, Record};
@@ -119,6 +119,15 @@ impl Store {
         sink: S,
     ) -> Result<(S, ReadOutcome), StoreError> {
         on!(self, database => database.read(read, sink).await)
+    }
+
+    /// Reads aggregates into `sink`, a record for each group; otherwise as [`Store::read`].
+    pub async fn aggregate<S: RecordSink + 'static>(
+        &self,
+        aggregates: &Authorized<Aggregates>,
+        sink: S,
+    ) -> Result<(S, ReadOutcome), StoreError> {
+        on!(self, database => database.aggregate(aggregates, sink).await)
     }
 
     /// Creates a record.

@@ -4,6 +4,7 @@
 //! SQL, and shares nothing with the engine but the authored types and the values. Where the two differ, one of them
 //! has misread the law; slowness is no fault here. The sentences in quotation marks are those of the law.
 
+mod aggregate;
 mod predicate;
 mod rights;
 pub(crate) mod schema;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use portreeve_model::{Rule, Value};
 use portreeve_policy::{Binding, Document};
 
+pub use aggregate::{Aggregates, aggregate};
 use predicate::At;
 use schema::Collection;
 use write::Write;

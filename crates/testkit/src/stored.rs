@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portreeve_gate::{
-    ApplyPolicy, Caller, CreateUser, CredentialFacts, Gate, ListRequest, Refused, Sent,
-    take_literals,
+    AggregateRequest, ApplyPolicy, Caller, CreateUser, CredentialFacts, Gate, ListRequest, Refused,
+    Sent, take_literals,
 };
 use portreeve_model::{
-    Clock, Collection, CollectionName, Columns, Entropy, FieldType, Page, Query, RecordQuery,
-    RecordSink, Value, write_json_record,
+    Aggregate, AggregateQuery, Cell, Clock, Collection, CollectionName, Columns, Entropy,
+    FieldType, Page, Query, RecordQuery, RecordSink, Value, write_json_record,
 };
 use portreeve_policy::{Document, RequestFacts, Snapshot};
 use portreeve_store::{
     Location, ReadOutcome, Store, StoreError, StoreOptions, Synchronous, WriteOutcome,
 };
 
-use crate::naive::{Answer, Record, Request, Subject, World};
+use crate::naive::{Aggregates, Answer, Record, Request, Subject, World};
 use crate::postgres::{Postgres, TestDatabase};
 
 /// A clock that stands still unless told.
@@ -137,6 +137,26 @@ impl RecordSink for JsonLines {
     fn record(&mut self, columns: &Columns, cells: &dyn portreeve_model::Cells) {
         write_json_record(&mut self.0, columns, cells);
         self.0.push(b'\n');
+    }
+
+    fn reset(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Collects records as values: booleans and decimals as the integers they are kept as.
+#[derive(Default)]
+struct Rows(Vec<Vec<Value>>);
+
+impl RecordSink for Rows {
+    fn record(&mut self, columns: &Columns, cells: &dyn portreeve_model::Cells) {
+        let values = (0..columns.list.len()).map(|place| match cells.cell(place) {
+            Cell::Integer(number) => Value::Integer(number),
+            Cell::Float(float) => Value::Float(float),
+            Cell::Text(text) => Value::from(text),
+            Cell::Null | Cell::One(_) | Cell::Many(_) => Value::Null,
+        });
+        self.0.push(values.collect());
     }
 
     fn reset(&mut self) {
@@ -420,6 +440,36 @@ impl StoredWorld {
             .await
             .map_err(|error| error.to_string())?;
         Ok((sink.0, outcome))
+    }
+
+    /// The groups that gate and store answer with, as values; otherwise the refusal.
+    pub async fn aggregate(
+        &self,
+        caller: &Caller,
+        asked: &Aggregates,
+    ) -> Result<Vec<Vec<Value>>, Answer> {
+        let mut values = vec![];
+        let filter = asked.filter.clone();
+        let aggregates = asked.aggregates.iter().cloned();
+        let query = AggregateQuery {
+            collection: CollectionName::parse(&asked.collection).expect("a name"),
+            filter: filter.map(|filter| take_literals(filter, &mut values)),
+            search: None,
+            group: asked.group.clone(),
+            aggregates: aggregates
+                .map(|(function, of)| Aggregate { function, of })
+                .collect(),
+            sort: vec![],
+        };
+        let request = AggregateRequest {
+            query,
+            values,
+            limit: 1_000,
+            offset: 0,
+        };
+        let aggregates = self.gate.aggregate(caller, request).map_err(refusal)?;
+        let read = self.store.aggregate(&aggregates, Rows::default()).await;
+        Ok(read.expect("readable").0.0)
     }
 
     /// The answer of gate and store.

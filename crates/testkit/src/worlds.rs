@@ -10,7 +10,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use crate::naive::{Request, Subject, World};
+use crate::naive::{Aggregates, Request, Subject, World};
 
 /// 2026-11-22T12:00:00Z, a Sunday: about when everything happens.
 const NOON: i64 = 1_795_348_800_000_000;
@@ -33,6 +33,14 @@ pub fn request(world: &World, seed: u64) -> (Subject, Request) {
     let subject = asks::subject(&mut dice, world);
     let request = asks::request(&mut dice, world, &subject);
     (subject, request)
+}
+
+/// The aggregates of that number, asked for by the subject of the same number.
+pub fn aggregates(world: &World, seed: u64) -> (Subject, Aggregates) {
+    let mut dice = Dice::new(!seed);
+    let subject = asks::subject(&mut dice, world);
+    let aggregates = asks::aggregates(&mut dice, world, &subject);
+    (subject, aggregates)
 }
 
 /// Numbers without a pattern, repeatable (splitmix64).

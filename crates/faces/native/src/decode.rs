@@ -1,10 +1,12 @@
 //! What comes in: query parameters, bodies, lists, cursors.
 
+mod aggregates;
 mod cursor;
 mod list;
 mod object;
 mod parameters;
 
+pub(crate) use aggregates::aggregates;
 pub(crate) use cursor::{next_cursor, stamp};
 pub(crate) use list::{list, one};
 pub(crate) use object::{Object, sent_fields};

@@ -260,6 +260,7 @@ fn service_problem(error: &ServiceError) -> Problem {
         ServiceError::Unavailable => say(&UNAVAILABLE, UNAVAILABLE.fix),
         ServiceError::OutcomeUnknown => say(&OUTCOME_UNKNOWN, OUTCOME_UNKNOWN.fix),
         ServiceError::TooSlow => say(&TOO_SLOW, TOO_SLOW.fix),
+        ServiceError::OutOfRange => say(&OUT_OF_RANGE, OUT_OF_RANGE.fix),
         ServiceError::SetupRequired => say(&SETUP_REQUIRED, SETUP_REQUIRED.fix),
         ServiceError::WrongSetupCode => say(&WRONG_SETUP_CODE, WRONG_SETUP_CODE.fix),
         ServiceError::SetupClosed(_) => {
@@ -450,6 +451,7 @@ mod tests {
             ServiceError::Unavailable,
             ServiceError::OutcomeUnknown,
             ServiceError::TooSlow,
+            ServiceError::OutOfRange,
             ServiceError::SetupRequired,
             ServiceError::WrongSetupCode,
             ServiceError::SetupClosed("x"),

@@ -8,6 +8,7 @@
 //! `docs/reference/api.md`. To add an error: an entry in `error/catalogue.rs` and a row in `docs/reference/errors.md`.
 
 mod access;
+mod aggregates;
 mod ask;
 mod check;
 mod collections;
@@ -92,6 +93,10 @@ fn routes() -> Routes {
             get("records.one", records::one)
                 .merge(patch("records.update", records::update))
                 .merge(delete("records.delete", records::delete)),
+        ),
+        (
+            "/v1/aggregates/{collection}",
+            get("records.aggregate", aggregates::list),
         ),
         ("/v1/check", post("check", check::check)),
         ("/v1/explain", post("explain", check::explain)),

@@ -99,17 +99,7 @@ impl Dialect {
                     BoundSlot::List(_, ty) | BoundSlot::Keys(ty) => (*ty, "[]"),
                     BoundSlot::Limit | BoundSlot::Offset => (FieldType::Integer, ""),
                 };
-                let name = match ty {
-                    FieldType::Text => "text",
-                    FieldType::Json => "json",
-                    FieldType::Uuid => "uuid",
-                    FieldType::Float => "float8",
-                    FieldType::Integer => "int8",
-                    FieldType::Decimal(_) => "numeric",
-                    FieldType::Boolean => "bool",
-                    FieldType::Timestamp => "timestamptz",
-                    FieldType::Datetime => "timestamp",
-                };
+                let name = type_name(ty);
                 format!("${number}::{name}{list}")
             }
         }
@@ -299,4 +289,78 @@ impl Dialect {
             (Self::Sqlite, false, false) | (Self::Postgres, false, _) => term.to_owned(),
         }
     }
+
+    /// An expression as a column of a SELECT to be grouped: of its type even where it is a bare NULL, and a text that
+    /// is ordered by code point.
+    pub fn grouped(self, ty: FieldType, value: &str) -> String {
+        match self {
+            Self::Sqlite => value.to_owned(),
+            Self::Postgres => self.ordered(ty, &format!("({value})::{}", type_name(ty))),
+        }
+    }
+
+    /// The sum of a column of numbers, exact for all but floats; out of range is an error and never another number.
+    pub fn sum(self, ty: FieldType, value: &str) -> String {
+        match (self, ty) {
+            (Self::Sqlite, _) => format!("portreeve_sum({value})"),
+            (Self::Postgres, FieldType::Integer) => format!("sum({value})::int8"),
+            // As many digits as a decimal is kept in anywhere.
+            (Self::Postgres, FieldType::Decimal(scale)) => format!(
+                "(sum({value}) * {})::int8 * {}",
+                parts(scale),
+                portreeve_model::decimal_text(1, scale)
+            ),
+            (Self::Postgres, _) => format!("sum({value})"),
+        }
+    }
+
+    /// The mean of a column of numbers, as a float: the exact sum, rounded, through the exact count, rounded.
+    pub fn average(self, ty: FieldType, value: &str) -> String {
+        let scale = match ty {
+            FieldType::Decimal(scale) => scale,
+            _ => 0,
+        };
+        match (self, ty) {
+            (Self::Sqlite, _) => format!("portreeve_avg({value}, {scale})"),
+            (Self::Postgres, FieldType::Integer | FieldType::Decimal(_)) => {
+                let parts = parts(scale);
+                format!(
+                    "(sum({value}) * {parts})::float8 / (count({value}) * {parts}::numeric)::float8"
+                )
+            }
+            (Self::Postgres, _) => format!("avg({value})"),
+        }
+    }
+
+    /// The least or the greatest of a column made by [`Dialect::grouped`].
+    pub fn extreme(self, greatest: bool, ty: FieldType, value: &str) -> String {
+        let function = if greatest { "max" } else { "min" };
+        match (self, ty) {
+            // Which PostgreSQL knows how to do since version 18; their text has the same order.
+            (Self::Postgres, FieldType::Uuid) => {
+                format!("{function}({value}::text COLLATE \"C\")::uuid")
+            }
+            _ => format!("{function}({value})"),
+        }
+    }
+}
+
+/// PostgreSQL's name of a type, where it stands in a cast.
+fn type_name(ty: FieldType) -> &'static str {
+    match ty {
+        FieldType::Text => "text",
+        FieldType::Json => "json",
+        FieldType::Uuid => "uuid",
+        FieldType::Float => "float8",
+        FieldType::Integer => "int8",
+        FieldType::Decimal(_) => "numeric",
+        FieldType::Boolean => "bool",
+        FieldType::Timestamp => "timestamptz",
+        FieldType::Datetime => "timestamp",
+    }
+}
+
+// How many of a decimal's smallest parts make one.
+fn parts(scale: u8) -> i64 {
+    10_i64.pow(u32::from(scale.min(18)))
 }

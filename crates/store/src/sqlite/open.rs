@@ -179,6 +179,7 @@ pub(crate) fn settings(connection: &Connection) -> rusqlite::Result<()> {
     // Plans must not depend on bound values: otherwise statements are compiled anew when other values are bound.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    super::sums::register(connection)?;
     let known: RefCell<HashMap<String, Regex>> = RefCell::default();
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("portreeve_matches", 2, flags, move |call| {

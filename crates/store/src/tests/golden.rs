@@ -1,12 +1,16 @@
 //! The SQL itself: what conditions look like as text, and which index SQLite takes for it.
 
-use portreeve_gate::{CredentialFacts, Gate, ListRequest, take_literals};
-use portreeve_model::{Catalog, CollectionName, Condition, Page, Query, Term};
+use portreeve_gate::{AggregateRequest, Caller, CredentialFacts, Gate, ListRequest, take_literals};
+use portreeve_model::{
+    Aggregate, AggregateFunction, AggregateQuery, Catalog, CollectionName, Condition, Page, Query,
+    SortGroups, Term,
+};
 use portreeve_policy::{
     Binding, BoundTo, Document, Purpose, RequestFacts, Resolver, Snapshot, parse_rule,
 };
 use rusqlite::Connection;
 
+use crate::sql::aggregate;
 use crate::sql::ddl;
 use crate::sql::dialect::Dialect;
 use crate::sql::lower::{Lowering, Role};
@@ -338,8 +342,8 @@ fn ten_thousand_alternatives_are_not_too_deep() {
         .expect("a statement");
 }
 
-// What the gate plans for a student and a page of grades, as a statement.
-fn statement(roles: &[&str], collection: &str, filter: Option<&str>) -> String {
+// A gate before the school's policy, and a caller who holds these roles.
+fn admitted(roles: &[&str]) -> (Gate, Caller) {
     let document = Document::read("school", SCHOOL).expect("a document");
     let gate = Gate::new(Snapshot::compile(&document, 1).expect("a policy"), false);
     let facts = CredentialFacts {
@@ -355,6 +359,12 @@ fn statement(roles: &[&str], collection: &str, filter: Option<&str>) -> String {
         epoch: 0,
     };
     let caller = gate.admit(&facts, 0, RequestFacts::default());
+    (gate, caller)
+}
+
+// What the gate plans for a page of grades, as a statement.
+fn statement(roles: &[&str], collection: &str, filter: Option<&str>) -> String {
+    let (gate, caller) = admitted(roles);
     let mut values = vec![];
     let filter =
         filter.map(|filter| take_literals(parse_rule(filter).expect("a rule"), &mut values));
@@ -396,5 +406,52 @@ fn columns_stay_bare_where_the_row_rule_implies_their_mask() {
     assert_eq!(
         statement(&["student"], "grades", Some("score > 3 and course = 7")),
         r#"SELECT t0."id", t0."student", t0."course", t0."score", t0."comment", t0."graded_at" FROM "grades" t0 WHERE t0."student" = ?1 AND t0."score" > ?2 AND t0."course" = ?3 ORDER BY t0."id" LIMIT ?4 OFFSET ?5"#
+    );
+}
+
+#[test]
+fn aggregates_group_what_the_inner_select_lets_through() {
+    let (gate, caller) = admitted(&["student", "teacher"]);
+    let operand = |text: &str| portreeve_policy::parse_operand(text).expect("an operand");
+    let aggregate = |function, of: Option<&str>| Aggregate {
+        function,
+        of: of.map(operand),
+    };
+    let query = AggregateQuery {
+        collection: CollectionName::main("grades"),
+        filter: None,
+        search: None,
+        group: vec![operand("comment"), operand("year(graded_at)")],
+        aggregates: vec![
+            aggregate(AggregateFunction::Count, None),
+            aggregate(AggregateFunction::Count, Some("teacher_note")),
+            aggregate(AggregateFunction::Sum, Some("score")),
+            aggregate(AggregateFunction::Avg, Some("score")),
+            aggregate(AggregateFunction::Max, Some("graded_at")),
+        ],
+        sort: vec![SortGroups {
+            column: "count".into(),
+            descending: true,
+        }],
+    };
+    let request = AggregateRequest {
+        query,
+        values: vec![],
+        limit: 20,
+        offset: 0,
+    };
+    let read = gate.aggregate(&caller, request).expect("allowed");
+    let (catalog, plan) = (read.snapshot().catalog(), read.operation().plan());
+    let statement = |dialect| {
+        let statement = aggregate::aggregate(dialect, catalog, plan);
+        statement.rows.expect("rows").fragment.sql
+    };
+    assert_eq!(
+        statement(Dialect::Sqlite),
+        r#"SELECT g0 AS c0, g1 AS c1, count(*) AS c2, count(v1) AS c3, portreeve_sum(v2) AS c4, portreeve_avg(v3, 0) AS c5, max(v4) AS c6 FROM (SELECT t0."comment" AS g0, CAST(strftime('%Y', (t0."graded_at" / 1000000 - (t0."graded_at" % 1000000 < 0)), 'unixepoch') AS INTEGER) AS g1, CASE WHEN EXISTS (SELECT 1 FROM "courses" t1 WHERE t1."id" = t0."course" AND t1."teacher" = ?1) THEN t0."teacher_note" END AS v1, t0."score" AS v2, t0."score" AS v3, t0."graded_at" AS v4 FROM "grades" t0 WHERE t0."student" = ?1 OR t0."course" IN (SELECT t2."id" FROM "courses" t2 WHERE t2."teacher" = ?1)) AS r GROUP BY g0, g1 ORDER BY c2 DESC, c0 NULLS LAST, c1 NULLS LAST LIMIT ?2 OFFSET ?3"#
+    );
+    assert_eq!(
+        statement(Dialect::Postgres),
+        r#"SELECT g0 AS c0, g1 AS c1, count(*) AS c2, count(v1) AS c3, sum(v2)::int8 AS c4, (sum(v3) * 1)::float8 / (count(v3) * 1::numeric)::float8 AS c5, max(v4) AS c6 FROM (SELECT (t0."comment")::text COLLATE "C" AS g0, (floor(extract(year FROM (t0."graded_at" AT TIME ZONE 'UTC')))::int8)::int8 AS g1, (CASE WHEN EXISTS (SELECT 1 FROM "public"."courses" t1 WHERE t1."id" = t0."course" AND t1."teacher" = $1::text) THEN t0."teacher_note" END)::text COLLATE "C" AS v1, (t0."score")::int8 AS v2, (t0."score")::int8 AS v3, (t0."graded_at")::timestamptz AS v4 FROM "public"."grades" t0 WHERE t0."student" = $1::text OR t0."course" IN (SELECT t2."id" FROM "public"."courses" t2 WHERE t2."teacher" = $1::text)) AS r GROUP BY g0, g1 ORDER BY c2 DESC NULLS LAST, c0, c1 LIMIT $2::int8 OFFSET $3::int8"#
     );
 }

@@ -344,7 +344,7 @@ impl List {
 
     pub fn sort(mut self, path: &str, descending: bool) -> Self {
         self.query.sort.push(SortBy {
-            path: portreeve_model::Path::parse(path),
+            by: portreeve_model::Operand::Path(portreeve_model::Path::parse(path)),
             descending,
         });
         self

@@ -223,7 +223,7 @@ impl Referee<'_> {
     }
 
     /// The type an operand has whatever it is compared with.
-    fn type_of(&self, operand: &Operand, at: &At) -> Option<FieldType> {
+    pub(super) fn type_of(&self, operand: &Operand, at: &At) -> Option<FieldType> {
         match operand {
             Operand::Path(path) => self.type_at(at.record?.0, &path.0),
             Operand::Old(path) | Operand::New(path) => self.type_at(at.write?.collection, &path.0),
@@ -248,7 +248,7 @@ impl Referee<'_> {
         }
     }
 
-    fn value(&self, operand: &Operand, ty: FieldType, at: &At) -> Value {
+    pub(super) fn value(&self, operand: &Operand, ty: FieldType, at: &At) -> Value {
         match operand {
             Operand::Literal(literal) => match literal {
                 Literal::Boolean(boolean) if ty == FieldType::Boolean => Value::Boolean(*boolean),
@@ -458,7 +458,7 @@ impl Referee<'_> {
             .all(|operand| self.may_use(operand, collection))
     }
 
-    fn may_use(&self, operand: &Operand, collection: &Collection) -> bool {
+    pub(super) fn may_use(&self, operand: &Operand, collection: &Collection) -> bool {
         match operand {
             Operand::Literal(_) => true,
             Operand::Path(path) => match path.0.split_last() {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_model::{KeySource, Value};
+use portreeve_model::{AggregateFunction, FieldType, KeySource, Operand, Value};
 use portreeve_policy::{Binding, BoundTo, Effect};
 
-use super::rules::{Purpose, predicate};
+use super::rules::{Purpose, operand, predicate};
 use super::{DAY, Dice, NOON, rights, schema};
 use crate::naive::schema::{Collection, USERS, field_of, key_text};
-use crate::naive::{Record, Request, Subject, World};
+use crate::naive::{Aggregates, Record, Request, Subject, World};
 
 /// A user with some bindings, or nobody.
 pub fn subject(dice: &mut Dice, world: &World) -> Subject {
@@ -211,6 +211,57 @@ pub fn request(dice: &mut Dice, world: &World, subject: &Subject) -> Request {
             key: some_key(dice, world, &of),
             collection,
         },
+    }
+}
+
+/// Numbers to ask for, more often than not about what the subject has permissions for.
+pub fn aggregates(dice: &mut Dice, world: &World, subject: &Subject) -> Aggregates {
+    let mut names = rights::ordinary(world);
+    names.push(USERS.into());
+    let known = spoken_of(world, subject, Kind::List);
+    let collection = if !known.is_empty() && dice.percent(92) {
+        dice.pick(&known).clone()
+    } else {
+        dice.pick(&names).clone()
+    };
+    let of = world.collection(&collection);
+    let filter = dice.percent(40).then(|| {
+        let on = std::slice::from_ref(&of);
+        predicate(dice, world, on, Purpose::Filter, 1)
+    });
+    let mut group: Vec<Operand> = vec![];
+    for _ in 0..dice.weighted(&[(25, 0), (55, 1), (20, 2)]) {
+        let (operand, ty) = operand(dice, world, &of);
+        if ty != FieldType::Json && !group.contains(&operand) {
+            group.push(operand);
+        }
+    }
+    let mut aggregates = vec![];
+    if group.is_empty() || dice.percent(60) {
+        aggregates.push((AggregateFunction::Count, None));
+    }
+    for _ in 0..dice.weighted(&[(25, 0), (40, 1), (35, 2)]) {
+        let (operand, ty) = operand(dice, world, &of);
+        let mut fitting = vec![AggregateFunction::Count];
+        if ty != FieldType::Json {
+            fitting.push(AggregateFunction::CountDistinct);
+        }
+        if ty.is_ordered() {
+            fitting.extend([AggregateFunction::Min, AggregateFunction::Max]);
+        }
+        if matches!(ty, FieldType::Integer | FieldType::Decimal(_)) {
+            fitting.extend([AggregateFunction::Sum, AggregateFunction::Avg]);
+        }
+        let aggregate = (*dice.pick(&fitting), Some(operand));
+        if !aggregates.contains(&aggregate) {
+            aggregates.push(aggregate);
+        }
+    }
+    Aggregates {
+        collection,
+        filter,
+        group,
+        aggregates,
     }
 }
 

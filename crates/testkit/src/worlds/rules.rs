@@ -154,6 +154,27 @@ pub fn predicate(
     author.rule()
 }
 
+/// Something to group by or to make a number of, with its type: a field, one behind to-one steps, a part of a date, how
+/// many related records there are.
+pub fn operand(dice: &mut Dice, world: &World, on: &Collection) -> (Operand, FieldType) {
+    let document = &world.document;
+    let steps = dice.weighted(&[(60, 0), (30, 1), (10, 2)]);
+    if dice.percent(12) {
+        let relations = relations(document, on, steps.min(1));
+        if !relations.is_empty() {
+            let (path, _) = dice.pick(&relations);
+            return (Operand::Count(path.clone()), FieldType::Integer);
+        }
+    }
+    let spot = dice.pick(&spots(document, on, steps)).clone();
+    let field = Operand::Path(spot.path());
+    if spot.ty == FieldType::Timestamp && dice.percent(50) {
+        let part = *dice.pick(&DatePart::ALL);
+        return (Operand::Part(part, Box::new(field)), FieldType::Integer);
+    }
+    (field, spot.ty)
+}
+
 struct Author<'a> {
     dice: &'a mut Dice,
     world: &'a World,

@@ -1,5 +1,6 @@
 //! Properties over random worlds.
 
+mod aggregates;
 mod corpus;
 mod differential;
 mod explanations;

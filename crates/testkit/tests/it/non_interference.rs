@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use portreeve_gate::{ListRequest, take_literals};
 use portreeve_model::{
-    CollectionName, Expand, FieldType, Literal, Page, Path, Query, SortBy, Value,
+    CollectionName, Expand, FieldType, Literal, Operand, Page, Path, Query, SortBy, Value,
 };
-use portreeve_testkit::naive::{self, Answer, Request, Subject};
+use portreeve_testkit::naive::{self, Aggregates, Answer, Request, Subject};
 use portreeve_testkit::stats;
 use portreeve_testkit::stored::{On, StoredWorld, json, list};
 use portreeve_testkit::worlds::{self, Dice};
@@ -78,6 +78,7 @@ fn cannot_be_told(on: On, wanted: usize) {
 enum Asked {
     Plain(Request),
     List(Box<ListRequest>),
+    Aggregates(Aggregates),
 }
 
 // A request of the whole grammar: fields, filters, sorts, search, totals, expansions, pages, readable or not.
@@ -93,6 +94,10 @@ fn ask(stored: &StoredWorld, subject: &Subject, seed: u64) -> Asked {
         if harmless {
             return Asked::Plain(request);
         }
+    }
+    if dice.percent(30) {
+        let (_, aggregates) = worlds::aggregates(&stored.world, dice.throw());
+        return Asked::Aggregates(aggregates);
     }
     let snapshot = stored.gate.snapshot();
     let collections: Vec<CollectionName> = snapshot
@@ -137,7 +142,7 @@ fn ask(stored: &StoredWorld, subject: &Subject, seed: u64) -> Asked {
         for _ in 0..=dice.below(2) {
             let field = dice.pick(&fields).clone();
             query.sort.push(SortBy {
-                path: Path(vec![field]),
+                by: Operand::Path(Path(vec![field])),
                 descending: dice.percent(50),
             });
         }
@@ -172,7 +177,7 @@ fn simple_filter(
     collection: &portreeve_model::Collection,
     values: &mut Vec<Literal>,
 ) -> Option<portreeve_model::Rule> {
-    use portreeve_model::{CompareOp, Operand, Rule, TextOp};
+    use portreeve_model::{CompareOp, Rule, TextOp};
     let field = dice.pick(&collection.fields).clone();
     let path = Operand::Path(Path(vec![field.name.to_string()]));
     if dice.percent(15) {
@@ -230,6 +235,7 @@ async fn run(stored: &StoredWorld, subject: &Subject, asked: &[Asked]) -> Vec<St
                 Ok((bytes, outcome)) => format!("{} {outcome:?}", String::from_utf8_lossy(&bytes)),
                 Err(refused) => refused,
             },
+            Asked::Aggregates(asked) => format!("{:?}", stored.aggregate(&caller, asked).await),
         });
     }
     answers

@@ -2,9 +2,11 @@
 
 use portreeve_http::{JsonError, parse_json};
 use portreeve_model::{
-    CollectionName, Expand, Literal, Page, Path, Query, RecordQuery, Rule, SortBy,
+    CollectionName, Expand, Literal, Operand, Page, Path, Query, RecordQuery, Rule, SortBy,
 };
-use portreeve_service::{ListRequest, RuleError, parse_rule, rule_from_json, take_literals};
+use portreeve_service::{
+    ListRequest, RuleError, parse_operand, parse_rule, rule_from_json, take_literals,
+};
 
 use super::cursor::read_cursor;
 use super::{Parameters, stamp};
@@ -16,9 +18,9 @@ const LIST: &[&str] = &[
 const ONE: &[&str] = &["fields", "expand"];
 
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u64 = 1_000;
+pub(super) const MAX_LIMIT: u64 = 1_000;
 /// Whoever wants to go further uses a cursor, which costs the same everywhere.
-const MAX_OFFSET: u64 = 1_000_000_000;
+pub(super) const MAX_OFFSET: u64 = 1_000_000_000;
 const MAX_SEARCH_BYTES: usize = 200;
 /// No name is longer, so a longer one is only shown in part.
 const MAX_NAME_BYTES: usize = 63;
@@ -128,7 +130,7 @@ pub(crate) fn one(collection: CollectionName, query: &str) -> Result<RecordQuery
     })
 }
 
-fn filter(text: &str, values: &mut Vec<Literal>) -> Result<Rule, Failure> {
+pub(super) fn filter(text: &str, values: &mut Vec<Literal>) -> Result<Rule, Failure> {
     let rule = if text.trim_start().starts_with('{') {
         let json = parse_json(text.as_bytes()).map_err(
             |JsonError {
@@ -145,7 +147,7 @@ fn filter(text: &str, values: &mut Vec<Literal>) -> Result<Rule, Failure> {
     Ok(take_literals(rule, values))
 }
 
-fn search(text: &str, values: &mut Vec<Literal>) -> Result<Literal, Failure> {
+pub(super) fn search(text: &str, values: &mut Vec<Literal>) -> Result<Literal, Failure> {
     if text.is_empty() || text.len() > MAX_SEARCH_BYTES {
         let message = format!("is a text of 1 to {MAX_SEARCH_BYTES} bytes");
         return Err(Failure::parameter("search", message));
@@ -161,11 +163,22 @@ fn sort(text: &str) -> Result<Vec<SortBy>, Failure> {
             None => (false, item),
         };
         Ok(SortBy {
-            path: Path(path("sort", name)?),
+            by: operand("sort", name)?,
             descending,
         })
     };
     text.split(',').map(one).collect()
+}
+
+// A field, or what is written as a call: `count(answers)`, `year(due)`.
+pub(super) fn operand(parameter: &'static str, text: &str) -> Result<Operand, Failure> {
+    if !text.contains('(') {
+        return Ok(Operand::Path(Path(path(parameter, text)?)));
+    }
+    parse_operand(text).map_err(|RuleError { message, .. }| {
+        let text = portreeve_http::shown(text);
+        Failure::parameter(parameter, format!("has '{text}': {message}"))
+    })
 }
 
 // `course.title` as names.
@@ -254,6 +267,8 @@ fn choose(expand: &mut [Expand], way: &[String], field: String) -> Result<(), Fa
 
 #[cfg(test)]
 mod tests {
+    use portreeve_model::DatePart;
+
     use super::*;
 
     fn read(query: &str) -> Result<ListRequest, Failure> {
@@ -314,7 +329,11 @@ mod tests {
     fn sorts_are_names_with_a_sign() {
         let sort = good("sort=-score,course.title").query.sort;
         assert!(sort[0].descending && !sort[1].descending);
-        assert_eq!(sort[1].path, Path::parse("course.title"));
+        assert_eq!(sort[1].by, Operand::Path(Path::parse("course.title")));
+        let sort = good("sort=-count(answers),year(course.starts)").query.sort;
+        assert_eq!(sort[0].by, Operand::Count(Path::parse("answers")));
+        let starts = Operand::Path(Path::parse("course.starts"));
+        assert_eq!(sort[1].by, Operand::Part(DatePart::Year, Box::new(starts)));
     }
 
     #[test]
@@ -330,6 +349,8 @@ mod tests {
             "sort=a,,b",
             "sort=a..b",
             "sort=a%20desc",
+            "sort=sum(a)",
+            "sort=year(a",
             "fields=course.title",
             "fields=a.b.c&expand=a",
             "fields=,",

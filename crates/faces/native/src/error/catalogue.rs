@@ -102,6 +102,8 @@ codes! {
         "Correct what `member` names.";
     NOT_LOADED: "not_loaded", 422, "A line could not be loaded",
         "Correct the line the message names.";
+    OUT_OF_RANGE: "out_of_range", 422, "A sum is out of range",
+        "Sum fewer records at once: a narrower filter, or more to group by.";
     TOO_SLOW: "too_slow", 422, "The read takes too long",
         "Ask for less at once: a narrower filter, fewer relations, an indexed sort, a cursor instead of an offset.";
     UNKNOWN_ACTION: "unknown_action", 422, "There is no such action",

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod aggregates;
 mod hostile;
 mod pages;
 mod paging;

@@ -28,6 +28,7 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("GET", "/v1/records/{collection}/{key}", 404),
     ("PATCH", "/v1/records/{collection}/{key}", 415),
     ("DELETE", "/v1/records/{collection}/{key}", 404),
+    ("GET", "/v1/aggregates/{collection}", 404),
     ("POST", "/v1/check", 415),
     ("POST", "/v1/explain", 401),
     ("GET", "/v1/access", 401),

@@ -39,6 +39,10 @@ async fn another_ones_record_is_like_a_missing_one() {
         "/v1/records/%FF",
         "/v1/records/users/1",
         "/v1/records/roles",
+        "/v1/aggregates/vault?count=true",
+        "/v1/aggregates/vault?sum=gold&group=gold&filter=gold+%3D+'x'",
+        "/v1/aggregates/nothing?sum=gold",
+        "/v1/aggregates/users",
         "/v1/collections/vault",
         "/v1/collections/nothing",
         "/v1/records/vault?filter=gold+%3D+'x'&sort=gold&fields=gold&expand=gold",
@@ -102,6 +106,20 @@ async fn a_field_that_is_not_hers_is_like_none() {
         ] {
             let reply = world
                 .get(&format!("/v1/records/grades?{query}"), &anna)
+                .await;
+            assert_eq!(reply.status, 400, "{query}: {}", reply.text());
+            replies.push(reply.text().replace(name, "NAME"));
+        }
+        for query in [
+            format!("group={name}"),
+            format!("count={name}"),
+            format!("min={name}&group=course"),
+            format!("count=true&filter={name}+is+null"),
+            format!("count_distinct=course.{name}"),
+            format!("group=year({name})"),
+        ] {
+            let reply = world
+                .get(&format!("/v1/aggregates/grades?{query}"), &anna)
                 .await;
             assert_eq!(reply.status, 400, "{query}: {}", reply.text());
             replies.push(reply.text().replace(name, "NAME"));

@@ -1,0 +1,29 @@
+//! `/v1/aggregates/{collection}`.
+
+use std::io::Write as _;
+
+use axum::http::StatusCode;
+use portreeve_http::JsonSink;
+
+use crate::ask::{Answer, Ask};
+use crate::decode;
+use crate::encode::json_bytes;
+
+const OPENING: &[u8] = b"{\"data\":[";
+const CAPACITY: usize = 4 * 1024;
+
+pub(crate) async fn list(ask: Ask) -> Answer {
+    let request = decode::aggregates(ask.collection()?, ask.query())?;
+    let caller = ask.caller().await?;
+    let limit = request.limit;
+    let sink = JsonSink::new(OPENING, CAPACITY);
+    let (sink, outcome) = ask.portreeve().aggregate(&caller, request, sink).await?;
+    let mut bytes = sink.into_bytes();
+    // Writing into a Vec cannot fail.
+    let _ = write!(
+        bytes,
+        "],\"page\":{{\"limit\":{limit},\"more\":{}}}}}",
+        outcome.more
+    );
+    Ok(json_bytes(ask.portreeve(), StatusCode::OK, bytes))
+}
