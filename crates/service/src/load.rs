@@ -7,14 +7,14 @@
 //! * `{"record": {"collection", "values"}}`: a record. A value `{"user": "<username>"}` stands for that account.
 //! * `{"update": {"collection", "key", "values"}}`: fields of a record of an earlier line, where two point at each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::io::BufRead;
 use std::pin::Pin;
 use std::task::Poll;
 
 use portreeve_gate::{Caller, Past, Sent};
-use portreeve_model::{Collection, CollectionName, FieldType, Value};
+use portreeve_model::{Collection, CollectionId, CollectionName, FieldType, Value};
 use portreeve_policy::{Binding, BoundTo};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -131,6 +131,7 @@ impl Portreeve {
             loaded: Loaded::default(),
             updates: 0,
             waiting: vec![],
+            under_way: HashSet::new(),
         };
         for (place, line) in lines.lines().enumerate().skip(skip) {
             let number = place + 1;
@@ -177,6 +178,8 @@ struct Loading<'a> {
     loaded: Loaded,
     updates: usize,
     waiting: Vec<(usize, Pending<'a>)>,
+    // Keys of what is on its way, where it may be overtaken by what points at it.
+    under_way: HashSet<(CollectionId, String)>,
 }
 
 impl Loading<'_> {
@@ -198,6 +201,8 @@ impl Loading<'_> {
             Line::Record(record) => {
                 match self.record(record).await {
                     Ok(pending) => self.waiting.push((number, pending)),
+                    // An earlier line, for which this one has waited.
+                    Err(error @ ServiceError::NotLoaded(_)) => return Err(error),
                     Err(error) => return Ok(Err(error.to_string())),
                 }
                 if self.waiting.len() >= WINDOW {
@@ -323,10 +328,35 @@ impl<'a> Loading<'a> {
             let value = self.value(&collection, &field, value).await?;
             sent.push((field, value));
         }
+        if !self.portreeve.store.writes_in_order() {
+            self.keep_order(&collection, &sent).await?;
+        }
         let (portreeve, operator) = (self.portreeve, self.operator.clone());
         Ok(Box::pin(async move {
             portreeve.create(&operator, &name, sent).await
         }))
+    }
+
+    // What points at a record that is on its way waits until that is there.
+    async fn keep_order(
+        &mut self,
+        collection: &Collection,
+        sent: &Sent,
+    ) -> Result<(), ServiceError> {
+        let points = sent.iter().any(|(name, value)| {
+            let to = collection
+                .find_field(name)
+                .and_then(|field| collection.field(field).relation);
+            to.is_some_and(|to| self.under_way.contains(&(to.target, value.to_string())))
+        });
+        if points {
+            self.settle().await?;
+        }
+        let key = &collection.key_field().name;
+        if let Some((_, value)) = sent.iter().find(|(name, _)| *name == **key) {
+            self.under_way.insert((collection.id, value.to_string()));
+        }
+        Ok(())
     }
 
     // `{"user": name}` becomes what the field holds of that account: its id, or its number.
@@ -389,6 +419,7 @@ impl<'a> Loading<'a> {
     async fn settle(&mut self) -> Result<(), ServiceError> {
         let (numbers, waiting): (Vec<usize>, Vec<Pending<'a>>) =
             std::mem::take(&mut self.waiting).into_iter().unzip();
+        self.under_way.clear();
         let mut failed: Option<(usize, String)> = None;
         let mut beyond = vec![];
         for (number, result) in numbers.into_iter().zip(all_in_order(waiting).await) {

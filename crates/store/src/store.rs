@@ -64,6 +64,11 @@ pub enum Notice {
 }
 
 impl Store {
+    /// Whether writes take effect in the order in which they were begun, as those of one writer do.
+    pub fn writes_in_order(&self) -> bool {
+        on!(self, _database => true, false)
+    }
+
     /// Opens the database, making it (in a folder) and the product's own tables where they are missing.
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let database = match &options.location {

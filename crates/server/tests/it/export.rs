@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use portreeve_testkit::postgres::Postgres;
+
 use crate::program::{ACCESS, Place};
 
 // What points at what: trees, circles of two, at accounts by id and by number, accounts at records.
@@ -96,11 +98,21 @@ fn what_is_exported_and_loaded_again_is_the_same() {
         read(&again, "out/access.yaml"),
         read(&place, "out/access.yaml")
     );
-    // The next account gets a number that nobody has had.
-    again
-        .run(&["user", "create", "new", "--no-password"])
-        .good();
-    let users = again.run(&["user", "list", "--json"]).good().json();
+    next_number(&again, &[]);
+    // Read as JSON it is the same document.
+    let json = place.run(&["export", "--json"]).good();
+    again.write("access.json", &json.out);
+    assert_eq!(
+        again.run(&["plan", "access.json"]).good().out,
+        "no changes\n"
+    );
+}
+
+// The next account gets a number that nobody has had.
+fn next_number(place: &Place, data: &[&str]) {
+    let run = |arguments: &[&str]| place.run(&[arguments, data].concat()).good();
+    run(&["user", "create", "new", "--no-password"]);
+    let users = run(&["user", "list", "--json"]).json();
     let numbers: Vec<i64> = users["users"]
         .as_array()
         .or_else(|| users.as_array())
@@ -109,13 +121,43 @@ fn what_is_exported_and_loaded_again_is_the_same() {
         .map(|user| user["number"].as_i64().unwrap())
         .collect();
     assert_eq!(numbers.iter().max(), Some(&13), "{users}");
-    // Read as JSON it is the same document.
-    let json = place.run(&["export", "--json"]).good();
-    again.write("access.json", &json.out);
-    assert_eq!(
-        again.run(&["plan", "access.json"]).good().out,
-        "no changes\n"
-    );
+}
+
+#[test]
+fn from_one_kind_of_database_to_the_other_and_back_it_is_the_same() {
+    let Some(postgres) = Postgres::find() else {
+        return;
+    };
+    let database = postgres.database();
+    let url = database.url();
+    let there = ["--database", url.as_str()];
+    let place = Place::new();
+    place.write("access.yaml", CIRCLES);
+    place.write("lines.ndjson", LINES);
+    place.run(&["apply", "access.yaml"]).good();
+    place.run(&["load", "lines.ndjson"]).good();
+    place.run(&["export", "--to", "out"]).good();
+    let on = |arguments: &[&str]| place.run(&[arguments, &there].concat()).good();
+    on(&["apply", "out/access.yaml"]);
+    on(&["load", "out/records.ndjson"]);
+    on(&["export", "--to", "from-postgres"]);
+    for file in ["access.yaml", "records.ndjson"] {
+        assert_eq!(
+            read(&place, &format!("from-postgres/{file}")),
+            read(&place, &format!("out/{file}"))
+        );
+    }
+    next_number(&place, &there);
+    // What points at a line before it waits for it, however many are on their way.
+    let mut lines = String::new();
+    for id in 100..400 {
+        let parent = if id == 100 { 9 } else { id - 1 };
+        lines.push_str(&format!(
+            "{{\"record\": {{\"collection\": \"folders\", \"values\": {{\"id\": {id}, \"parent\": {parent}}}}}}}\n"
+        ));
+    }
+    place.write("deep.ndjson", &lines);
+    on(&["load", "deep.ndjson"]);
 }
 
 #[test]

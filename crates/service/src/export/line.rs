@@ -25,7 +25,9 @@ pub(super) fn user(row: Row, bindings: &[Row]) -> Json {
             own.insert(name, value);
         }
     }
-    let bindings: Vec<Json> = bindings.iter().map(binding).collect();
+    let mut bindings: Vec<Json> = bindings.iter().map(binding).collect();
+    // Their ids, by which they come, are made anew elsewhere; an export of an export has to be the same.
+    bindings.sort_by_cached_key(Json::to_string);
     user.insert("bindings".into(), bindings.into());
     user.insert("values".into(), own.into());
     json!({ "user": user })

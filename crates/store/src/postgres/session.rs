@@ -401,25 +401,29 @@ impl Transaction for Writing {
         sent: &[FieldId],
     ) -> Result<Option<Value>, StoreError> {
         let (_, row) = self.written(fragment, binding, collection, sent).await?;
-        let given = binding
-            .assigned
-            .iter()
-            .find(|(field, _)| *field == collection.key)
-            .and_then(|(_, value)| value.as_integer());
-        if let Some(given) = given
-            && collection.key_source == KeySource::Sequence
-            && collection.existing.is_none()
-        {
+        // What counts up: a key, or the number of accounts.
+        let counted = if collection.system {
+            collection.find_field("number")
+        } else {
+            (collection.key_source == KeySource::Sequence && collection.existing.is_none())
+                .then_some(collection.key)
+        };
+        let given = counted.and_then(|counted| {
+            let mut assigned = binding.assigned.iter();
+            let (_, value) = assigned.find(|(field, _)| *field == counted)?;
+            Some((counted, value.as_integer()?))
+        });
+        if let Some((counted, given)) = given {
             // The next number comes after it, as on SQLite.
             let sql = "SELECT setval(s.seq, $3) FROM (SELECT pg_get_serial_sequence($1, $2)::regclass AS seq) s
                        WHERE $3::int8 > 0 AND $3 >= coalesce(pg_sequence_last_value(s.seq), 0)";
             let session = self.session()?;
             let statement = session.prepare(sql).await?;
             let table = Dialect::Postgres.table(collection);
-            let key = &*collection.key_field().name;
+            let counted = &*collection.field(counted).name;
             session
                 .client()
-                .query(&statement, &[&table, &key, &given])
+                .query(&statement, &[&table, &counted, &given])
                 .await
                 .map_err(failure)?;
         }
