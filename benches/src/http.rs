@@ -2,8 +2,12 @@
 
 mod data;
 pub mod floor;
+pub mod hand;
 mod load;
+mod pair;
+mod postgres;
 mod product;
+mod relations;
 mod sign_in;
 mod starts;
 
@@ -135,9 +139,7 @@ pub fn run(effort: Effort, synchronous: &str, report: &mut Report) -> Result<()>
         sign_in::measure(product, &scratch.0, effort, report)?;
         starts::measure(product, &scratch.0, effort, report)?;
     }
-    for what in ["list of 20, PostgreSQL", "get by id, PostgreSQL"] {
-        report.missing(what, "next");
-    }
+    relations::measure(product.as_ref(), &scratch.0, effort, synchronous, report)?;
     Ok(())
 }
 

@@ -25,7 +25,8 @@ const USAGE: &str = "portreeve-benches [all | decision [small|large] | http] [--
 
   all       everything (the default)
   decision  decisions in memory, with 2,000 and with 1,000,000 permissions
-  http      requests, against a server written by hand; the product's release binary is measured where it is built
+  http      requests, against servers written by hand; the product's binary is measured where it is built beside this
+            program. PostgreSQL is the machine's own, in a throw-away cluster, or the one TEST_POSTGRES_URL names
   load ADDRESS PATH TOKEN
             nothing but load, for five seconds: to look at a server with a profiler
   --normal  SQLite's synchronous=NORMAL on both sides; the default, as the product's, is FULL
@@ -61,6 +62,7 @@ fn run(args: &[String]) -> Result<()> {
         ["load", address, path, token] => return http::load_only(address, path, token),
         [memory::CHILD, users] => return memory::child(users),
         [http::floor::CHILD, path, synchronous] => return http::floor::child(path, synchronous),
+        [http::hand::CHILD, kind, place, user] => return http::hand::child(kind, place, user),
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");
             return Ok(());

@@ -112,7 +112,8 @@ fn user_id(owner: usize) -> String {
     format!("0194e29f-0000-7000-8000-{owner:012x}")
 }
 
-fn open(path: &Path, synchronous: &str) -> Result<Connection> {
+/// Opens a database with the settings of the product's.
+pub fn open(path: &Path, synchronous: &str) -> Result<Connection> {
     let connection = Connection::open(path).context("cannot open the database")?;
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA busy_timeout = 10000;
@@ -413,13 +414,15 @@ fn put_row(out: &mut Vec<u8>, row: &Row<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn put_moment(out: &mut Vec<u8>, micros: i64) {
+/// Writes a moment as a JSON string.
+pub fn put_moment(out: &mut Vec<u8>, micros: i64) {
     out.push(b'"');
     put_timestamp(out, micros);
     out.push(b'"');
 }
 
-fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+/// Writes a JSON string.
+pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut clean_from = 0;
     for (place, byte) in text.iter().enumerate() {

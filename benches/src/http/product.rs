@@ -24,6 +24,15 @@ pub struct Product {
     pub loaded: f64,
 }
 
+/// Where the product keeps its data.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    /// In a folder.
+    Folder(&'a Path),
+    /// In a PostgreSQL database, by its URL.
+    Database(&'a str),
+}
+
 /// A server that answers.
 pub struct Server {
     running: Running,
@@ -62,31 +71,40 @@ impl Product {
         std::fs::write(&product.access, ACCESS)?;
         let lines = scratch.join("records.ndjson");
         write_lines(&lines, rows)?;
+        let place = Place::Folder(&product.folder);
         finish(
             product
-                .command("init")
-                .args(["--synchronous", "normal"])
-                .arg("--data")
-                .arg(&product.folder),
+                .command_at("init", place)
+                .args(["--synchronous", "normal"]),
         )?;
-        finish(
-            product
-                .command("apply")
-                .arg(&product.access)
-                .arg("--data")
-                .arg(&product.folder),
-        )?;
+        product.apply(place, &product.access)?;
         let start = Instant::now();
-        finish(
-            product
-                .command("load")
-                .arg(&lines)
-                .args(["--synchronous", "normal"])
-                .arg("--data")
-                .arg(&product.folder),
-        )?;
+        product.load(place, &lines)?;
         let loaded = rows as f64 / start.elapsed().as_secs_f64();
         Ok(Self { loaded, ..product })
+    }
+
+    /// Puts an access document in force.
+    pub fn apply(&self, place: Place<'_>, access: &Path) -> Result<()> {
+        finish(self.command_at("apply", place).arg(access))
+    }
+
+    /// Loads lines.
+    pub fn load(&self, place: Place<'_>, lines: &Path) -> Result<()> {
+        finish(
+            self.command_at("load", place)
+                .arg(lines)
+                .args(["--synchronous", "normal"]),
+        )
+    }
+
+    fn command_at(&self, task: &str, place: Place<'_>) -> Command {
+        let mut command = self.command(task);
+        match place {
+            Place::Folder(folder) => command.arg("--data").arg(folder),
+            Place::Database(url) => command.arg("--database").arg(url),
+        };
+        command
     }
 
     fn command(&self, task: &str) -> Command {
@@ -104,7 +122,7 @@ impl Product {
     /// Starts on a fresh copy of the folder.
     pub fn start(&self, copy: &Path, synchronous: &str) -> Result<Server> {
         copy_folder(&self.folder, copy)?;
-        self.serve(copy, synchronous)
+        self.serve(Place::Folder(copy), synchronous)
     }
 
     /// Starts on a folder with nothing but the access document.
@@ -112,22 +130,16 @@ impl Product {
         if folder.exists() {
             std::fs::remove_dir_all(folder)?;
         }
-        finish(
-            self.command("apply")
-                .arg(&self.access)
-                .arg("--data")
-                .arg(folder),
-        )?;
-        self.serve(folder, "full")
+        self.apply(Place::Folder(folder), &self.access)?;
+        self.serve(Place::Folder(folder), "full")
     }
 
-    fn serve(&self, folder: &Path, synchronous: &str) -> Result<Server> {
+    /// Starts on what is there.
+    pub fn serve(&self, place: Place<'_>, synchronous: &str) -> Result<Server> {
         let address = free_address()?;
         let start = Instant::now();
         let running = Running::start(
-            self.command("serve")
-                .arg("--data")
-                .arg(folder)
+            self.command_at("serve", place)
                 .args(["--synchronous", &synchronous.to_lowercase()])
                 .args(["--listen", &address.to_string()]),
         )?;
@@ -191,7 +203,8 @@ pub fn wait(address: SocketAddr, start: Instant) -> Result<()> {
     bail!("the server at {address} has not answered within {LONGEST_START:?}")
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// Copies a data folder that nobody has open.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         std::fs::remove_dir_all(to)?;
     }
