@@ -88,7 +88,7 @@ pub fn measure(
     let server = match std::env::var("TEST_POSTGRES_URL") {
         Ok(_) => Postgres::find(),
         // Of its own, so that no tests disturb it, and as durable as SQLite is.
-        Err(_) => Postgres::find().map(|_| Postgres::private(settings)),
+        Err(_) => Postgres::private(settings),
     };
     let Some(server) = server else {
         report.missing(WORKS[1], "no server");
