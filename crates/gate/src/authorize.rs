@@ -132,7 +132,7 @@ impl Gate {
     /// Whether an admitted caller is still as it was admitted. Checked at each request that reuses an admission.
     pub fn is_current(&self, caller: &Caller, now: i64) -> bool {
         if caller.valid_until.is_some_and(|until| until <= now)
-            || caller.snapshot.version() != self.snapshot.load().version()
+            || !Arc::ptr_eq(&caller.snapshot, &self.snapshot.load())
         {
             return false;
         }

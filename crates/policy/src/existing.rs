@@ -65,13 +65,19 @@ struct DraftColumn<'f> {
     to: Option<crate::ReferenceDefinition>,
 }
 
-/// Describes the tables that were found as collections. `taken` are the collections the document declares itself.
+/// Describes the tables that were found as collections. `taken` are the collections the document declares itself, whose
+/// tables are no others'.
 pub fn describe_existing(
     found: &FoundSchema,
     section: &ExistingSection,
     taken: &BTreeSet<CollectionName>,
 ) -> Result<Described, Vec<Problem>> {
-    let tables = section.select(&found.tables)?;
+    let others: Vec<&FoundTable> = found
+        .tables
+        .iter()
+        .filter(|table| !table.own_name().is_some_and(|own| taken.contains(&own)))
+        .collect();
+    let tables = section.select(&others)?;
     let mut notes = vec![];
     let names = collection_names(&tables, section.names, taken, &mut notes);
     let mut drafts: Vec<Draft<'_>> = tables

@@ -43,6 +43,8 @@ pub enum Command {
     Test {
         /// The access file
         file: PathBuf,
+        #[command(flatten)]
+        data: Data,
     },
     /// Show what putting an access file in force would change
     Plan {
@@ -131,7 +133,8 @@ pub struct Data {
     /// The data folder [default: portreeve-data]
     #[arg(long, value_name = "DIR", env = "PORTREEVE_DATA")]
     pub data: Option<PathBuf>,
-    /// A PostgreSQL database instead of the data folder: postgres://user:password@host/database
+    /// A database that is there already instead of the data folder: postgres://user:password@host/database, or
+    /// sqlite:FILE
     #[arg(
         long,
         value_name = "URL",

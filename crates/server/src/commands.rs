@@ -30,7 +30,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
         Command::Init(data) => init::run(&data, output).await,
         Command::User { command } => user::run(command, output).await,
         Command::Can(can) => can::run(can, output).await,
-        Command::Test { file } => test::run(&file, output),
+        Command::Test { file, data } => test::run(&file, &data, output).await,
         Command::Plan { file, data } => plan::run(&file, &data, output).await,
         Command::Apply {
             file,

@@ -40,11 +40,17 @@ impl Portreeve {
         renames: Vec<Rename>,
     ) -> Result<Plan, ServiceError> {
         self.may(caller, "policy.plan")?;
+        // A file that names a new table is meant for what the tables are now.
+        self.look_at_tables().await;
         let stored = self.store.system().load_policy().await?;
         let planned_on = stored.version;
+        let (document, _) = self
+            .existing
+            .complete(document, &stored.document)
+            .map_err(ServiceError::BadPolicy)?;
         let compiled =
-            Snapshot::compile(document, planned_on + 1).map_err(ServiceError::BadPolicy)?;
-        let difference = Difference::between(&stored.document, document, &renames);
+            Snapshot::compile(&document, planned_on + 1).map_err(ServiceError::BadPolicy)?;
+        let difference = Difference::between(&stored.document, &document, &renames);
         let drops = difference
             .drops
             .iter()
@@ -56,7 +62,7 @@ impl Portreeve {
         // Tests say what the policy means to its authors; they are not part of what is in force.
         let document = Document {
             tests: vec![],
-            ..document.clone()
+            ..document
         };
         Ok(Plan {
             changes: difference.changes,

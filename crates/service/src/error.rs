@@ -54,6 +54,9 @@ pub enum ServiceError {
     /// Too much is waiting.
     #[error("too much at once; try again in a moment")]
     Busy,
+    /// A table that was there before has changed in this moment: to be tried again like [`ServiceError::Busy`].
+    #[error("a table has changed")]
+    TablesChanged,
     /// The database server cannot be reached.
     #[error("the database cannot be reached; try again in a moment")]
     Unavailable,
@@ -184,7 +187,7 @@ impl ServiceError {
             Self::PolicyChanged => codes::POLICY_CHANGED,
             Self::WrongCredentials => codes::WRONG_CREDENTIALS,
             Self::InvalidToken => codes::INVALID_TOKEN,
-            Self::Busy => codes::BUSY,
+            Self::Busy | Self::TablesChanged => codes::BUSY,
             Self::Unavailable => codes::UNAVAILABLE,
             Self::OutcomeUnknown => codes::OUTCOME_UNKNOWN,
             Self::TooSlow => codes::TOO_SLOW,
@@ -249,7 +252,8 @@ impl From<StoreError> for ServiceError {
         match error {
             StoreError::Unique { .. } => Self::Conflict { fields: vec![] },
             StoreError::ForeignKey => Self::Referenced,
-            StoreError::Busy | StoreError::Again | StoreError::SchemaChanged => Self::Busy,
+            StoreError::Busy | StoreError::Again => Self::Busy,
+            StoreError::SchemaChanged => Self::TablesChanged,
             StoreError::Unavailable => Self::Unavailable,
             StoreError::Unknown => Self::OutcomeUnknown,
             StoreError::TooSlow => Self::TooSlow,

@@ -28,6 +28,7 @@ mod check;
 pub mod codes;
 mod collections;
 mod error;
+mod existing;
 mod explain;
 mod export;
 mod load;
@@ -53,6 +54,7 @@ pub use backup::{BackupTo, RestoreFrom, Watching, backup, check_backup, restore}
 pub use check::{CheckAnswer, CheckRequest};
 pub use collections::{AlterCollection, CollectionView, FieldView, RelationView};
 pub use error::ServiceError;
+pub use existing::with_tables;
 pub use explain::Explained;
 pub use export::{ExportError, Exported};
 pub use load::{LoadError, Loaded};
@@ -80,6 +82,7 @@ pub struct Portreeve {
     entropy: Arc<dyn Entropy>,
     store: Store,
     gate: std::sync::Arc<Gate>,
+    existing: existing::Existing,
     callers: callers::Callers,
     passwords: passwords::Passwords,
     setup: setup::Setup,

@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::callers::Callers;
+use crate::existing::{self, Existing};
 use crate::passwords::Passwords;
 use crate::setup::Setup;
 use crate::{Portreeve, ServiceError};
@@ -115,14 +116,20 @@ impl Portreeve {
         // From here on: what another program changes while this one begins must not be missed.
         let notices = store.notices();
         let stored = store.system().load_policy().await?;
+        let existing = Existing::find(&store).await?;
+        let (document, notes) = existing
+            .complete(&stored.document, &stored.document)
+            .map_err(ServiceError::BadPolicy)?;
+        existing::tell(&notes);
         let snapshot =
-            Snapshot::compile(&stored.document, stored.version).map_err(ServiceError::BadPolicy)?;
+            Snapshot::compile(&document, stored.version).map_err(ServiceError::BadPolicy)?;
         let administered = store.system().has_administrator(&snapshot).await?;
         let opened = Arc::new(Self {
             clock: options.clock,
             entropy: options.entropy,
             store,
             gate: Arc::new(Gate::new(snapshot, options.development)),
+            existing,
             callers: Callers::default(),
             passwords: Passwords::default(),
             setup: Setup::default(),
@@ -131,6 +138,9 @@ impl Portreeve {
         });
         if let Some(notices) = notices {
             tokio::spawn(follow(Arc::downgrade(&opened), notices));
+        }
+        if !options.read_only && opened.store.tables().await?.is_some() {
+            tokio::spawn(existing::watch(Arc::downgrade(&opened)));
         }
         Ok(opened)
     }
@@ -146,8 +156,12 @@ impl Portreeve {
         let turn = self.administration.lock().await;
         let stored = self.store.system().load_policy().await?;
         if stored.version > self.gate.snapshot().version() {
-            let snapshot = Snapshot::compile(&stored.document, stored.version)
+            let (document, _) = self
+                .existing
+                .complete(&stored.document, &stored.document)
                 .map_err(ServiceError::BadPolicy)?;
+            let snapshot =
+                Snapshot::compile(&document, stored.version).map_err(ServiceError::BadPolicy)?;
             self.gate.publish(Arc::new(snapshot));
         }
         drop(turn);

@@ -70,7 +70,7 @@ impl Portreeve {
         sink: S,
     ) -> Result<(S, ReadOutcome), ServiceError> {
         let read = self.gate.list(caller, request)?;
-        Ok(self.store.read(&read, sink).await?)
+        Ok(self.minded(self.store.read(&read, sink).await).await?)
     }
 
     /// Reads one record into `sink`; one that is not there, or out of reach, is [`ServiceError::NotFound`].
@@ -82,7 +82,8 @@ impl Portreeve {
         sink: S,
     ) -> Result<S, ServiceError> {
         let read = self.gate.record(caller, query, key)?;
-        let (sink, outcome) = self.store.read(&read, sink).await?;
+        let read = self.store.read(&read, sink).await;
+        let (sink, outcome) = self.minded(read).await?;
         if outcome.count == 0 {
             Err(ServiceError::NotFound)
         } else {
@@ -110,7 +111,7 @@ impl Portreeve {
     ) -> Result<Written, ServiceError> {
         let create = self.gate.create(caller, collection, sent)?;
         let collection = Arc::clone(create.operation().template().collection());
-        let done = self.store.create(create).await;
+        let done = self.minded(self.store.create(create).await).await;
         self.written(caller, collection, done)
     }
 
@@ -124,7 +125,7 @@ impl Portreeve {
     ) -> Result<Written, ServiceError> {
         let update = self.gate.update(caller, collection, key, sent)?;
         let collection = Arc::clone(update.operation().template().collection());
-        let done = self.store.update(update).await;
+        let done = self.minded(self.store.update(update).await).await;
         self.written(caller, collection, done)
     }
 
@@ -137,7 +138,7 @@ impl Portreeve {
     ) -> Result<(), ServiceError> {
         let delete = self.gate.delete(caller, collection, key)?;
         let collection = Arc::clone(delete.operation().template().collection());
-        match self.store.delete(delete).await {
+        match self.minded(self.store.delete(delete).await).await {
             Ok(WriteOutcome::Deleted) => Ok(()),
             other => self.written(caller, collection, other).map(|_| ()),
         }

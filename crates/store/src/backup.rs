@@ -140,6 +140,7 @@ impl Store {
     ) -> Result<Backup, BackupError> {
         match location {
             Location::Folder(folder) => backup::make(folder, options, watch),
+            Location::File(_) => Err(BackupError::NotOurs),
             Location::Postgres(_) => Err(BackupError::OtherTools),
         }
     }
@@ -156,6 +157,7 @@ impl Store {
     ) -> Result<Restored, BackupError> {
         match options.location {
             Location::Folder(folder) => backup::restore(folder, options, watch),
+            Location::File(_) => Err(BackupError::NotOurs),
             Location::Postgres(_) => Err(BackupError::OtherTools),
         }
     }

@@ -157,6 +157,28 @@ pub enum OpenError {
         /// The file.
         path: String,
     },
+    /// An existing database that nobody has put in our care yet.
+    #[error(
+        "{path} holds no accounts and rights yet. Start the server on it once, or run `portreeve init`"
+    )]
+    Untouched {
+        /// The file.
+        path: String,
+    },
+    /// There is no such database.
+    #[error(
+        "there is no database {path}. --database names one that is there; leave it out to keep data in a folder of its own"
+    )]
+    NoDatabase {
+        /// The file.
+        path: String,
+    },
+    /// The file is something else.
+    #[error("{path} is no SQLite database")]
+    NotADatabase {
+        /// The file.
+        path: String,
+    },
     /// The database failed while it was opened.
     #[error("cannot open {path}: {source}")]
     Failed {

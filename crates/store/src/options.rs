@@ -50,6 +50,8 @@ impl StoreOptions {
 pub enum Location {
     /// An embedded database in this folder; the folder is made, with its parents, where it is missing.
     Folder(PathBuf),
+    /// A database file that is there already and may hold tables of others; the product's own come beside them.
+    File(PathBuf),
     /// A PostgreSQL database, by its URL.
     Postgres(String),
 }

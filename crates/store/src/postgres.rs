@@ -20,9 +20,10 @@ use portreeve_gate::{
     Window,
 };
 use portreeve_model::{Clock, Collection, Columns, Entropy, FieldId, RecordSink, Value};
-use portreeve_policy::{Record, Snapshot};
+use portreeve_policy::{FoundSchema, Record, Snapshot};
 use tokio::sync::broadcast;
 
+use crate::introspect;
 use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
@@ -89,6 +90,16 @@ macro_rules! ask {
     }};
 }
 
+async fn found(session: &Session) -> Result<FoundSchema, StoreError> {
+    let row = session
+        .client()
+        .query_one(introspect::POSTGRES_SCHEMA, &[])
+        .await
+        .map_err(error::failure)?;
+    let answer: &str = row.try_get(0).map_err(error::failure)?;
+    introspect::postgres(answer).map_err(|error| StoreError::Internal(error.into()))
+}
+
 impl Database {
     pub async fn open(
         url: &str,
@@ -97,16 +108,9 @@ impl Database {
     ) -> Result<Self, OpenError> {
         let address = Address::parse(url)?;
         let pool = address.pool(options.connections)?;
-        let failed = |error: StoreError| {
-            match error {
-            StoreError::Unavailable => OpenError::Unfit {
-                address: address.shown.clone(),
-                problem: "no server answers there, or it does not let us in. Check host, port, user and password in the URL, and that the server runs".into(),
-            },
-            other => address.failed(other.into()),
-        }
-        };
-        let session = Session::of(&pool).await.map_err(failed)?;
+        let session = Session::of(&pool)
+            .await
+            .map_err(|error| address.unopened(error))?;
         migrations::check_server(&session, &address).await?;
         let now = (!read_only).then(|| options.clock.now());
         migrations::run(&session, &address, now).await?;
@@ -127,6 +131,19 @@ impl Database {
             listening,
             facts: OnceLock::new(),
         })
+    }
+
+    /// The tables that others have in this database.
+    pub async fn tables(&self) -> Result<FoundSchema, StoreError> {
+        found(&Session::of(&self.pool).await?).await
+    }
+
+    /// The tables of a database that nothing of ours has to be in yet.
+    pub async fn tables_of(url: &str) -> Result<FoundSchema, OpenError> {
+        let address = Address::parse(url)?;
+        let pool = address.pool(1)?;
+        let looked = async { found(&Session::of(&pool).await?).await };
+        looked.await.map_err(|error| address.unopened(error))
     }
 
     fn read_statement(

@@ -5,6 +5,7 @@ pub(crate) mod binding;
 pub(crate) mod convert;
 pub(crate) mod ddl;
 pub(crate) mod dialect;
+pub(crate) mod existing;
 pub(crate) mod fragment;
 pub(crate) mod lower;
 pub(crate) mod pattern;

@@ -14,7 +14,7 @@ pub(crate) mod writer;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_gate::{
@@ -22,9 +22,10 @@ use portreeve_gate::{
     Window,
 };
 use portreeve_model::{Clock, Collection, Columns, FieldId, RecordSink, Value};
-use portreeve_policy::{Record, Snapshot};
+use portreeve_policy::{FoundSchema, Record, Snapshot};
 use rusqlite::{ErrorCode, ffi};
 
+use crate::introspect;
 use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
@@ -47,6 +48,8 @@ pub(crate) struct Database {
     shared: Arc<Shared>,
     clock: Option<Arc<dyn Clock>>,
     writer: Option<Writer>,
+    // Whether others have tables in this file.
+    shared_file: bool,
     // Last, so that the folder is released when nothing is at work in it any more.
     _lock: Option<File>,
 }
@@ -55,14 +58,31 @@ pub(crate) struct Database {
 const STATEMENTS: usize = 1_024;
 
 impl Database {
+    /// Opens a folder of our own.
     pub fn open(folder: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
         let (path, lock) = open::take_folder(folder)?;
         open::check_restored(folder)?;
+        let new = !open::is_ours(&path)?;
+        Self::open_at(path, lock, new, false, options)
+    }
+
+    /// Opens a file that is there already. It stays whose it is: nothing in it says that it is ours.
+    pub fn open_file(path: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
+        let lock = open::take_file(path)?;
+        Self::open_at(path.to_owned(), lock, false, true, options)
+    }
+
+    fn open_at(
+        path: PathBuf,
+        lock: File,
+        new: bool,
+        shared_file: bool,
+        options: &StoreOptions,
+    ) -> Result<Self, OpenError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Failed {
             path: path.display().to_string(),
             source,
         };
-        let new = !open::is_ours(&path)?;
         let connection = open::write_connection(&path, options.synchronous, new)
             .map_err(|error| failed(error.into()))?;
         open::check_build(&connection).map_err(|error| failed(error.into()))?;
@@ -84,6 +104,7 @@ impl Database {
             shared,
             clock: Some(Arc::clone(&options.clock)),
             writer: Some(writer),
+            shared_file,
             _lock: Some(lock),
         })
     }
@@ -96,11 +117,26 @@ impl Database {
                 path: path.display().to_string(),
             });
         }
+        Self::read_only_at(path, false)
+    }
+
+    /// The same for a file that is there already.
+    pub fn open_file_read_only(path: &Path) -> Result<Self, OpenError> {
+        open::check_database(path)?;
+        Self::read_only_at(path.to_owned(), true)
+    }
+
+    fn read_only_at(path: PathBuf, shared_file: bool) -> Result<Self, OpenError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Failed {
             path: path.display().to_string(),
             source,
         };
         let connection = open::read_connection(&path).map_err(|error| failed(error.into()))?;
+        if shared_file && !migrations::any(&connection) {
+            return Err(OpenError::Untouched {
+                path: path.display().to_string(),
+            });
+        }
         migrations::check_known(&connection, &path)?;
         let shared = Arc::new(Shared::load(&connection).map_err(|error| failed(error.into()))?);
         let long =
@@ -112,8 +148,30 @@ impl Database {
             shared,
             clock: None,
             writer: None,
+            shared_file,
             _lock: None,
         })
+    }
+
+    /// The tables of others in this file; `None` where the file is ours alone.
+    pub fn tables(&self) -> Result<Option<FoundSchema>, StoreError> {
+        if !self.shared_file {
+            return Ok(None);
+        }
+        self.inline
+            .look_up(|connection| introspect::sqlite(connection).map_err(failure))
+            .map(Some)
+    }
+
+    /// The tables of a file that nobody has to have opened yet.
+    pub fn tables_of(path: &Path) -> Result<FoundSchema, OpenError> {
+        open::check_database(path)?;
+        open::read_connection(path)
+            .and_then(|connection| introspect::sqlite(&connection))
+            .map_err(|error| OpenError::Failed {
+                path: path.display().to_string(),
+                source: error.into(),
+            })
     }
 
     fn look_up<T>(
@@ -461,6 +519,10 @@ fn failure(error: rusqlite::Error) -> StoreError {
         return StoreError::Internal(error.into());
     };
     match (code.code, code.extended_code) {
+        // Statements are made from the catalog, so it is the table that has become another.
+        (ErrorCode::Unknown, _) if message.as_deref().is_some_and(is_change) => {
+            StoreError::SchemaChanged
+        }
         (_, ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER) => {
             StoreError::ForeignKey
         }
@@ -484,6 +546,12 @@ fn failure(error: rusqlite::Error) -> StoreError {
     }
 }
 
+fn is_change(message: &str) -> bool {
+    message.starts_with("no such table: ")
+        || message.starts_with("no such column: ")
+        || message.contains(" has no column named ")
+}
+
 /// What a group's commit that failed means to each of its members.
 fn commit_failure(error: &rusqlite::Error) -> StoreError {
     match error {
@@ -503,7 +571,10 @@ fn constraint(error: rusqlite::Error, collection: &Collection, sent: &[FieldId])
     let fields = || -> Option<Vec<FieldId>> {
         let (_, names) = message.split_once(": ")?;
         let own = |name: &str| {
-            collection.find_field(name.strip_prefix(&collection.table)?.strip_prefix('.')?)
+            let name = name.strip_prefix(&collection.table)?.strip_prefix('.')?;
+            collection
+                .field_ids()
+                .find(|field| Dialect::column_name(collection.field(*field)) == name)
         };
         names.split(", ").map(own).collect()
     };

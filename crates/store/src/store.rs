@@ -7,7 +7,7 @@ use portreeve_gate::{
     SetPassword, Update,
 };
 use portreeve_model::{Catalog, CollectionId, FieldId, RecordSink, Value};
-use portreeve_policy::{Facts, Record};
+use portreeve_policy::{Facts, FoundSchema, Record};
 
 use crate::{
     AccountSummary, Location, OpenError, ReadOutcome, StoreError, StoreOptions, System,
@@ -73,6 +73,7 @@ impl Store {
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let database = match &options.location {
             Location::Folder(folder) => Backend::Sqlite(sqlite::Database::open(folder, &options)?),
+            Location::File(path) => Backend::Sqlite(sqlite::Database::open_file(path, &options)?),
             Location::Postgres(url) => {
                 Backend::Postgres(postgres::Database::open(url, &options, false).await?)
             }
@@ -86,6 +87,7 @@ impl Store {
     pub async fn open_read_only(options: StoreOptions) -> Result<Self, OpenError> {
         let database = match &options.location {
             Location::Folder(folder) => Backend::Sqlite(sqlite::Database::open_read_only(folder)?),
+            Location::File(path) => Backend::Sqlite(sqlite::Database::open_file_read_only(path)?),
             Location::Postgres(url) => {
                 Backend::Postgres(postgres::Database::open(url, &options, true).await?)
             }
@@ -93,6 +95,20 @@ impl Store {
         Ok(Self {
             database: Arc::new(database),
         })
+    }
+
+    /// The tables that others have in this database; `None` where it is ours alone.
+    pub async fn tables(&self) -> Result<Option<FoundSchema>, StoreError> {
+        on!(self, database => database.tables(), database.tables().await.map(Some))
+    }
+
+    /// The tables of a database that nothing of ours has to be in yet, and that is left as it is.
+    pub async fn tables_of(location: &Location) -> Result<Option<FoundSchema>, OpenError> {
+        match location {
+            Location::Folder(_) => Ok(None),
+            Location::File(path) => sqlite::Database::tables_of(path).map(Some),
+            Location::Postgres(url) => postgres::Database::tables_of(url).await.map(Some),
+        }
     }
 
     /// What other programs change in the same database, from now on; none where there are no others.

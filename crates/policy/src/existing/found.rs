@@ -1,5 +1,7 @@
 //! What was found in a database, whichever it is.
 
+use portreeve_model::CollectionName;
+
 /// The tables and views of a database, but the product's own. Two that are equal say the same schema.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FoundSchema {
@@ -82,6 +84,14 @@ impl FoundTable {
         match self.schema.as_deref() {
             None | Some("public") => self.name.clone(),
             Some(schema) => format!("{schema}.{}", self.name),
+        }
+    }
+
+    /// The name of the collection that would have such a table if it were one of our own making.
+    pub fn own_name(&self) -> Option<CollectionName> {
+        match self.schema.as_deref() {
+            None | Some("public") => CollectionName::parse(&self.name).ok(),
+            Some(schema) => CollectionName::parse(&format!("{schema}/{}", self.name)).ok(),
         }
     }
 

@@ -52,12 +52,12 @@ impl ExistingSection {
     /// The tables it names; a pattern that names none is a problem.
     pub(super) fn select<'f>(
         &self,
-        tables: &'f [FoundTable],
+        tables: &[&'f FoundTable],
     ) -> Result<Vec<&'f FoundTable>, Vec<Problem>> {
         let mut problems = vec![];
         for pattern in self.tables.iter().chain(&self.except) {
             if !tables.iter().any(|table| pattern.matches(table)) {
-                let known: Vec<String> = tables.iter().map(FoundTable::shown).collect();
+                let known: Vec<String> = tables.iter().map(|table| table.shown()).collect();
                 let near = suggestion(&pattern.text, known.iter().map(String::as_str));
                 problems.push(Problem {
                     place: pattern.place.clone(),
@@ -74,6 +74,7 @@ impl ExistingSection {
         };
         Ok(tables
             .iter()
+            .copied()
             .filter(|table| self.tables.is_empty() || named(&self.tables, table))
             .filter(|table| !named(&self.except, table))
             .collect())

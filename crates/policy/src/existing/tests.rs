@@ -256,13 +256,26 @@ fn what_somebody_else_named_gets_a_name_of_its_own() {
             .contains(&"Order Details: column 'Unit Price' is the field 'Unit_Price_2'".to_owned()),
         "{notes:?}"
     );
+    // What the document declares is no table of others, and its name is taken.
     let taken = BTreeSet::from([CollectionName::main("notes")]);
     let found = FoundSchema {
         database: FoundDatabase::Sqlite,
-        tables: vec![table("notes", &["id"], &["id INTEGER"])],
+        tables: vec![
+            table("Notes", &["id"], &["id INTEGER"]),
+            table("notes", &["id"], &["id INTEGER"]),
+        ],
     };
-    let beside = describe_existing(&found, &ExistingSection::default(), &taken).expect("described");
-    assert_eq!(beside.collections[0].name.to_string(), "notes_2");
+    let section = ExistingSection {
+        names: NameMode::SnakeCase,
+        ..ExistingSection::default()
+    };
+    let beside = describe_existing(&found, &section, &taken).expect("described");
+    let names: Vec<String> = beside
+        .collections
+        .iter()
+        .map(|one| one.name.to_string())
+        .collect();
+    assert_eq!(names, ["notes_2"]);
 }
 
 #[test]

@@ -5,15 +5,27 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use portreeve_policy::{Snapshot, run_tests};
+use portreeve_service::{ServiceError, with_tables};
+use portreeve_store::Store;
 use serde_json::json;
 
+use crate::cli::Data;
+use crate::config::Config;
 use crate::fail::{Failure, NO};
 use crate::output::Output;
 use crate::wiring::document;
 
-/// Runs the tests that stand in an access file, in memory.
-pub fn run(file: &Path, output: Output) -> Result<ExitCode, Failure> {
-    let document = document(file)?;
+/// Runs the tests that stand in an access file, in memory. Where a database is named, its tables are collections.
+pub async fn run(file: &Path, data: &Data, output: Output) -> Result<ExitCode, Failure> {
+    let mut document = document(file)?;
+    // Of a database it is only asked what its tables are.
+    let location = Config::load(data)?.data.location();
+    if let Some(found) = Store::tables_of(&location)
+        .await
+        .map_err(ServiceError::from)?
+    {
+        document = with_tables(&document, &found).map_err(Failure::problems)?;
+    }
     let snapshot = Snapshot::compile(&document, 1).map_err(Failure::problems)?;
     let report = run_tests(&document, &Arc::new(snapshot));
     let failed = report.failures.len();

@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub struct Data {
     /// The folder.
     pub folder: PathBuf,
-    /// A PostgreSQL database, by its URL, instead of the folder.
+    /// A database that is there already instead of the folder: a PostgreSQL URL, or an SQLite file.
     pub database: Option<String>,
     /// How many connections to it at most.
     pub connections: usize,
@@ -47,7 +47,7 @@ impl Data {
     /// The place, in the service's word.
     pub fn location(&self) -> Location {
         match &self.database {
-            Some(url) => Location::Postgres(url.clone()),
+            Some(database) => location(database),
             None => Location::Folder(self.folder.clone()),
         }
     }
@@ -58,6 +58,19 @@ impl Data {
             Durability::Full => Synchronous::Full,
             Durability::Normal => Synchronous::Normal,
         }
+    }
+}
+
+// `postgres://…`, `sqlite:PATH`, or a path alone. What begins like another URL is left to the one that refuses it, without
+// showing it: there may be a password in it.
+fn location(database: &str) -> Location {
+    if let Some(path) = database.strip_prefix("sqlite:") {
+        return Location::File(path.strip_prefix("//").unwrap_or(path).into());
+    }
+    if database.contains("://") {
+        Location::Postgres(database.to_owned())
+    } else {
+        Location::File(database.into())
     }
 }
 

@@ -81,6 +81,11 @@ pub enum BackupError {
         "a PostgreSQL database is copied with its own tools: `pg_dump --format=custom --file=FILE URL` makes a backup of all of it, `pg_restore --dbname=URL FILE` puts it back into an empty database"
     )]
     OtherTools,
+    /// The file holds tables of others too.
+    #[error(
+        "a database file that was there before is copied with SQLite's own tool, also while it is in use: `sqlite3 FILE \".backup COPY\"`; the copy is used with --database like the file itself"
+    )]
+    NotOurs,
     /// It was told to stop.
     #[error("stopped; nothing was kept")]
     Stopped,
@@ -111,7 +116,7 @@ impl BackupError {
             Self::Occupied(_) => "data_folder_occupied",
             Self::Open(OpenError::InUse { .. }) => "locked",
             Self::Open(_) => "data_folder",
-            Self::OtherTools => "other_tools",
+            Self::OtherTools | Self::NotOurs => "other_tools",
             Self::Stopped => "stopped",
             Self::Failed { .. } => "backup_failed",
         }

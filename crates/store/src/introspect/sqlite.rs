@@ -7,11 +7,6 @@ use portreeve_policy::{
 };
 use rusqlite::{Connection, Result, Row};
 
-/// A number that changes with every change of the schema.
-pub(crate) fn schema_version(connection: &Connection) -> Result<i64> {
-    connection.pragma_query_value(None, "schema_version", |row| row.get(0))
-}
-
 /// All tables and views but the product's own, and those that only serve others.
 pub(crate) fn schema(connection: &Connection) -> Result<FoundSchema> {
     let listed: Vec<(String, bool, bool)> = rows(
@@ -306,20 +301,5 @@ mod tests {
             .map(|one| format!("{:?} {} {:?}", one.columns, one.table, one.targets))
             .collect();
         assert_eq!(shown, ["[\"z\"] v []", "[\"x\", \"y\"] t [\"a\", \"b\"]"]);
-    }
-
-    #[test]
-    fn a_change_of_the_schema_changes_its_version() {
-        let connection = Connection::open_in_memory().expect("a database");
-        let before = schema_version(&connection).expect("a version");
-        connection
-            .execute_batch("CREATE TABLE t (a)")
-            .expect("a table");
-        let after = schema_version(&connection).expect("a version");
-        assert_ne!(before, after);
-        connection
-            .execute_batch("INSERT INTO t VALUES (1)")
-            .expect("a row");
-        assert_eq!(schema_version(&connection).expect("a version"), after);
     }
 }

@@ -132,6 +132,17 @@ impl Address {
         }
     }
 
+    /// What an error at the first connection means.
+    pub fn unopened(&self, error: StoreError) -> OpenError {
+        match error {
+            StoreError::Unavailable => OpenError::Unfit {
+                address: self.shown.clone(),
+                problem: "no server answers there, or it does not let us in. Check host, port, user and password in the URL, and that the server runs".into(),
+            },
+            other => self.failed(other.into()),
+        }
+    }
+
     pub fn failed(&self, source: Box<dyn std::error::Error + Send + Sync>) -> OpenError {
         OpenError::Failed {
             path: self.shown.clone(),

@@ -45,11 +45,20 @@ type Leaf<'k, 'c> = &'k mut dyn FnMut(&mut Lowering<'c>, &str) -> Holds;
 impl<'c> Scope<'c> {
     /// A column of the table.
     pub fn column(&self, lowering: &Lowering<'_>, field: FieldId) -> String {
-        format!(
-            "t{}.{}",
-            self.alias,
-            lowering.dialect.column(self.collection.field(field))
-        )
+        lowering
+            .dialect
+            .field(self.collection, field, Some(self.alias))
+    }
+
+    /// Whether the record has the key that stands in a parameter.
+    pub fn has_key(&self, lowering: &Lowering<'_>, parameter: &str) -> Holds {
+        let dialect = lowering.dialect;
+        Holds::when(dialect.has_key(self.collection, Some(self.alias), parameter))
+    }
+
+    /// The terms by which records come in order of their key.
+    pub fn key_order(&self, lowering: &Lowering<'_>) -> Vec<String> {
+        lowering.dialect.key_order(self.collection, self.alias)
     }
 
     /// The table with its alias, for FROM.

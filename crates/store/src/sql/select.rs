@@ -120,10 +120,7 @@ fn reached<'c>(
     match asked {
         Asked::One => {
             let key = lowering.parameter(BoundSlot::Key(plan.collection().key_field().ty));
-            let key = Holds::when(format!(
-                "{} = {key}",
-                scope.column(lowering, plan.collection().key)
-            ));
+            let key = scope.has_key(lowering, &key);
             let held = lowering.is_true(plan.condition(), scope, Role::Filters);
             Holds::all([key, held])
         }
@@ -141,23 +138,23 @@ fn page(dialect: Dialect, catalog: &Catalog, plan: &ReadPlan, asked: Asked) -> N
     let mut last = vec![];
     let mut order = vec![];
     if asked == Asked::Page {
-        let mut complete = false;
+        // What comes after the whole key decides nothing.
+        let mut undecided = scope.key_order(&lowering);
+        let keyless = undecided.is_empty();
         for part in plan.order() {
             let term = lowering.scalar(&part.term, &scope);
             last.push((results.place(term.clone()), part.term.ty()));
-            // What comes after the key decides nothing.
-            if !complete {
+            if keyless || !undecided.is_empty() {
+                let term = sorted(dialect, catalog, &part.term, plan.collection(), term);
                 order.push(dialect.order(
                     &term,
                     part.descending,
                     may_be_null(&part.term, plan.collection()),
                 ));
-                complete = term == key;
+                undecided.retain(|key| *key != term);
             }
         }
-        if !complete {
-            order.push(key.clone());
-        }
+        order.append(&mut undecided);
         last.push((results.place(key), key_field.ty));
     }
     let held = reached(&mut lowering, plan, &scope, asked);
@@ -175,10 +172,10 @@ fn page(dialect: Dialect, catalog: &Catalog, plan: &ReadPlan, asked: Asked) -> N
             lowering.parameter(BoundSlot::Limit),
             lowering.parameter(BoundSlot::Offset),
         );
-        sql.push_str(&format!(
-            " ORDER BY {} LIMIT {limit} OFFSET {offset}",
-            order.join(", ")
-        ));
+        if !order.is_empty() {
+            sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
+        }
+        sql.push_str(&format!(" LIMIT {limit} OFFSET {offset}"));
     }
     Node {
         fragment: Fragment {
@@ -309,9 +306,12 @@ fn related_many(
     let wanted = Holds::when(dialect.among(false, &related.near, &keys));
     let reach = lowering.is_true(plan.condition(), &scope, Role::Filters);
     let held = Holds::all([wanted, related.held.clone(), reach]);
-    let key = scope.column(&lowering, plan.collection().key);
-    // Led to twice through a junction, a record is still one record: all its copies have one place.
     let near = &related.near;
+    let mut key = scope.key_order(&lowering).join(", ");
+    if key.is_empty() {
+        key.clone_from(near);
+    }
+    // Led to twice through a junction, a record is still one record: all its copies have one place.
     let (place, once) = match relation.via {
         Via::Field(_) => (
             format!("row_number() OVER (PARTITION BY {near} ORDER BY {key}) AS place"),
@@ -353,6 +353,22 @@ fn related_many(
         last: vec![],
         parent,
         expansions,
+    }
+}
+
+// A term as it is sorted by, which for text of other people's tables is more than its value.
+fn sorted(
+    dialect: Dialect,
+    catalog: &Catalog,
+    term: &Term,
+    collection: &Collection,
+    value: String,
+) -> String {
+    let Term::Path(path) = term else { return value };
+    match (path.hops.last(), &path.start) {
+        (Some(hop), _) => dialect.sorted(catalog.get(hop.target), hop.field, value),
+        (None, Start::Field(field)) => dialect.sorted(collection, *field, value),
+        (None, _) => value,
     }
 }
 

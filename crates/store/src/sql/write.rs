@@ -1,6 +1,6 @@
 //! Writes as statements. The columns an INSERT or UPDATE names depend on the attempt, everything else on the template.
 
-use portreeve_model::{Catalog, Collection, Condition, Field, FieldId};
+use portreeve_model::{Catalog, Collection, Condition, FieldId};
 
 use super::dialect::Dialect;
 use super::fragment::{BoundSlot, Fragment, Holds};
@@ -20,7 +20,7 @@ fn truths<'c>(lowering: &mut Lowering<'c>, scope: &Scope<'c>, probes: &[Conditio
 }
 
 /// `INSERT INTO t (…) VALUES (…)`. Without RETURNING on SQLite, where it costs more than asking for the record
-/// afterwards; on PostgreSQL it tells the key the database has made.
+/// afterwards; on PostgreSQL, and in a table that was there before, it tells the key the database has made.
 pub(crate) fn insert(dialect: Dialect, collection: &Collection, fields: &[FieldId]) -> Fragment {
     let table = dialect.table(collection);
     let names: Vec<String> = fields
@@ -33,8 +33,11 @@ pub(crate) fn insert(dialect: Dialect, collection: &Collection, fields: &[FieldI
         .collect();
     let values: Vec<String> = slots
         .iter()
+        .zip(fields)
         .enumerate()
-        .map(|(place, slot)| dialect.parameter(place + 1, slot))
+        .map(|(place, (slot, field))| {
+            dialect.stored(collection.field(*field), dialect.parameter(place + 1, slot))
+        })
         .collect();
     let mut sql = if fields.is_empty() {
         format!("INSERT INTO {table} DEFAULT VALUES")
@@ -45,38 +48,36 @@ pub(crate) fn insert(dialect: Dialect, collection: &Collection, fields: &[FieldI
             values.join(", ")
         )
     };
-    if dialect == Dialect::Postgres && !fields.contains(&collection.key) {
+    let told = dialect == Dialect::Postgres || collection.existing.is_some();
+    if told && !fields.contains(&collection.key) {
         sql.push_str(" RETURNING ");
-        sql.push_str(&dialect.column(collection.key_field()));
+        sql.push_str(&dialect.field(collection, collection.key, None));
     }
     Fragment { sql, slots }
 }
 
 /// `UPDATE t SET … WHERE key = ?`. There is at least one field.
 pub(crate) fn update(dialect: Dialect, collection: &Collection, fields: &[FieldId]) -> Fragment {
-    let key = collection.key_field();
     let slots: Vec<BoundSlot> = fields
         .iter()
         .map(|field| BoundSlot::Assigned(*field, collection.field(*field).ty))
-        .chain([BoundSlot::Key(key.ty)])
+        .chain([BoundSlot::Key(collection.key_field().ty)])
         .collect();
-    let equal = |place: usize, column: &Field| {
-        format!(
-            "{} = {}",
-            dialect.column(column),
-            dialect.parameter(place + 1, &slots[place])
-        )
-    };
+    let parameter = |place: usize| dialect.parameter(place + 1, &slots[place]);
     let set: Vec<String> = fields
         .iter()
         .enumerate()
-        .map(|(place, field)| equal(place, collection.field(*field)))
+        .map(|(place, field)| {
+            let field = collection.field(*field);
+            let stored = dialect.stored(field, parameter(place));
+            format!("{} = {stored}", dialect.column(field))
+        })
         .collect();
     let sql = format!(
         "UPDATE {} SET {} WHERE {}",
         dialect.table(collection),
         set.join(", "),
-        equal(fields.len(), key)
+        dialect.has_key(collection, None, &parameter(fields.len()))
     );
     Fragment { sql, slots }
 }
@@ -116,10 +117,10 @@ pub(crate) fn look(
 fn of_key<'c>(mut lowering: Lowering<'c>, scope: &Scope<'c>, results: &[String]) -> Fragment {
     let key = lowering.parameter(BoundSlot::Key(scope.collection.key_field().ty));
     let sql = format!(
-        "SELECT {} FROM {} WHERE {} = {key}",
+        "SELECT {} FROM {} WHERE {}",
         results.join(", "),
         scope.table(&lowering),
-        scope.column(&lowering, scope.collection.key)
+        scope.has_key(&lowering, &key).text()
     );
     Fragment {
         sql,
@@ -129,13 +130,11 @@ fn of_key<'c>(mut lowering: Lowering<'c>, scope: &Scope<'c>, results: &[String])
 
 /// `DELETE FROM t WHERE key = ?`
 pub(crate) fn delete(dialect: Dialect, collection: &Collection) -> Fragment {
-    let key = collection.key_field();
-    let slot = BoundSlot::Key(key.ty);
+    let slot = BoundSlot::Key(collection.key_field().ty);
     let sql = format!(
-        "DELETE FROM {} WHERE {} = {}",
+        "DELETE FROM {} WHERE {}",
         dialect.table(collection),
-        dialect.column(key),
-        dialect.parameter(1, &slot)
+        dialect.has_key(collection, None, &dialect.parameter(1, &slot))
     );
     Fragment {
         sql,
@@ -169,18 +168,21 @@ pub(crate) fn link(
 /// All columns of the records whose field has a value: for explanations.
 pub(crate) fn find(dialect: Dialect, collection: &Collection, field: FieldId) -> Fragment {
     let columns: Vec<String> = collection
-        .fields
-        .iter()
-        .map(|field| dialect.column(field))
+        .field_ids()
+        .map(|field| dialect.field(collection, field, None))
         .collect();
     let slot = BoundSlot::Key(collection.field(field).ty);
+    let parameter = dialect.parameter(1, &slot);
+    let found = if field == collection.key {
+        dialect.has_key(collection, None, &parameter)
+    } else {
+        format!("{} = {parameter}", dialect.field(collection, field, None))
+    };
     let sql = format!(
-        "SELECT {} FROM {} WHERE {} = {} ORDER BY {}",
+        "SELECT {} FROM {} WHERE {found} ORDER BY {}",
         columns.join(", "),
         dialect.table(collection),
-        dialect.column(collection.field(field)),
-        dialect.parameter(1, &slot),
-        dialect.column(collection.key_field()),
+        dialect.field(collection, collection.key, None),
     );
     Fragment {
         sql,

@@ -45,6 +45,13 @@ fn run_these(
     Ok(())
 }
 
+/// Whether any has ever run.
+pub(crate) fn any(connection: &Connection) -> bool {
+    connection
+        .prepare("SELECT 1 FROM portreeve_migrations")
+        .is_ok()
+}
+
 /// Refuses a database that a newer or another program has written.
 pub(crate) fn check_known(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     missing(connection, path, migration::SQLITE).map(drop)

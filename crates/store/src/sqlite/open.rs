@@ -33,6 +33,43 @@ const APPLICATION_AT: usize = 68;
 /// How many statements a connection keeps prepared.
 const STATEMENTS: usize = 512;
 
+/// Takes the lock beside a database file that is there already.
+pub(crate) fn take_file(path: &Path) -> Result<File, OpenError> {
+    check_database(path)?;
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".portreeve.lock");
+    take_lock(Path::new(&lock), path)
+}
+
+/// Refuses what is no database file, without opening (and so changing) it.
+pub(crate) fn check_database(path: &Path) -> Result<(), OpenError> {
+    let shown = path.display().to_string();
+    let header = match header(path) {
+        Ok(header) => header,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(OpenError::NoDatabase { path: shown });
+        }
+        Err(source) => {
+            return Err(OpenError::Unusable {
+                path: shown,
+                source,
+            });
+        }
+    };
+    // One that nothing was ever written to is empty.
+    if header.is_empty() || header.starts_with(MAGIC) {
+        Ok(())
+    } else {
+        Err(OpenError::NotADatabase { path: shown })
+    }
+}
+
+fn header(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut header = vec![];
+    File::open(path)?.take(100).read_to_end(&mut header)?;
+    Ok(header)
+}
+
 /// Makes the folder where it is missing and takes its lock.
 pub(crate) fn take_folder(folder: &Path) -> Result<(PathBuf, File), OpenError> {
     let unusable = |path: &Path| {
@@ -45,14 +82,22 @@ pub(crate) fn take_folder(folder: &Path) -> Result<(PathBuf, File), OpenError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(unusable(folder))?;
-    let lock_path = folder.join(LOCK);
+    let lock = take_lock(&folder.join(LOCK), folder)?;
+    Ok((folder.join(FILE), lock))
+}
+
+fn take_lock(lock_path: &Path, of: &Path) -> Result<File, OpenError> {
+    let unusable = |source| OpenError::Unusable {
+        path: lock_path.display().to_string(),
+        source,
+    };
     let mut lock = File::options()
         .create(true)
         .truncate(false)
         .read(true)
         .write(true)
-        .open(&lock_path)
-        .map_err(unusable(&lock_path))?;
+        .open(lock_path)
+        .map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -64,19 +109,19 @@ pub(crate) fn take_folder(folder: &Path) -> Result<(PathBuf, File), OpenError> {
                 pid.trim().to_owned()
             };
             return Err(OpenError::InUse {
-                path: folder.display().to_string(),
+                path: of.display().to_string(),
                 pid,
             });
         }
-        Err(TryLockError::Error(source)) => return Err(unusable(&lock_path)(source)),
+        Err(TryLockError::Error(source)) => return Err(unusable(source)),
     }
     let written = lock
         .set_len(0)
         .and_then(|()| lock.rewind())
         .and_then(|()| write!(lock, "{}", std::process::id()))
         .and_then(|()| lock.flush());
-    written.map_err(unusable(&lock_path))?;
-    Ok((folder.join(FILE), lock))
+    written.map_err(unusable)?;
+    Ok(lock)
 }
 
 /// Whether there is a database of ours, by the file's own header, without opening (and so changing) it.
@@ -85,16 +130,11 @@ pub(crate) fn is_ours(path: &Path) -> Result<bool, OpenError> {
         path: path.display().to_string(),
         source,
     };
-    let mut file = match File::open(path) {
-        Ok(file) => file,
+    let header = match header(path) {
+        Ok(header) => header,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(unusable(error)),
     };
-    let mut header = vec![];
-    Read::by_ref(&mut file)
-        .take(100)
-        .read_to_end(&mut header)
-        .map_err(unusable)?;
     if header.is_empty() {
         return Ok(false);
     }

@@ -93,6 +93,34 @@ fn untyped(column: ValueRef<'_>) -> Result<Value, StoreError> {
     })
 }
 
+// An insert that tells the key, which in a table that was there before may be of any kind.
+fn returning(
+    connection: &rusqlite::Connection,
+    fragment: &Fragment,
+    binding: &Binding<'_>,
+    collection: &Collection,
+    sent: &[FieldId],
+) -> Result<Option<Value>, StoreError> {
+    let mut statement = connection.prepare_cached(&fragment.sql).map_err(failure)?;
+    bind(&mut statement, &fragment.slots, binding)?;
+    let told = statement.column_count() > 0;
+    let mut rows = statement.raw_query();
+    let mut key = None;
+    // To the end, which is when the row is really there.
+    while let Some(row) = rows
+        .next()
+        .map_err(|error| constraint(error, collection, sent))?
+    {
+        if told {
+            key = Some(value(
+                row.get_ref(0).map_err(failure)?,
+                collection.key_field().ty,
+            )?);
+        }
+    }
+    Ok(key)
+}
+
 macro_rules! connection {
     ($type:ty) => {
         impl Connection for $type {
@@ -194,6 +222,9 @@ impl Transaction for Writing<'_> {
         collection: &Collection,
         sent: &[FieldId],
     ) -> Result<Option<Value>, StoreError> {
+        if collection.existing.is_some() {
+            return returning(self.connection, fragment, binding, collection, sent);
+        }
         self.write(fragment, binding, collection, sent).await?;
         let made = !binding
             .assigned

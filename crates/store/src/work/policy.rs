@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_gate::{ApplyPolicy, Authorized, Principal};
-use portreeve_model::{FieldType, new_uuid};
+use portreeve_model::{Catalog, FieldType, new_uuid};
 use portreeve_policy::{
-    Context, Document, Problem, Registration, action_from_json, action_to_json, build_catalog,
-    collection_from_json, collection_to_json, profile_from_json, profile_to_json, role_from_json,
-    role_to_json, rule_definition_from_json, rule_definition_to_json,
+    CollectionDefinition, Context, Document, Problem, Registration, action_from_json,
+    action_to_json, build_catalog, collection_from_json, collection_to_json, existing_from_json,
+    existing_to_json, profile_from_json, profile_to_json, role_from_json, role_to_json,
+    rule_definition_from_json, rule_definition_to_json,
 };
 use serde_json::Value as Json;
 
@@ -21,6 +22,7 @@ use crate::sql::fragment::Fragment;
 use crate::{StoreError, StoredPolicy};
 
 const COLLECTION: &str = "collection";
+const EXISTING: &str = "existing";
 const RULE: &str = "rule";
 const ACTION: &str = "action";
 const REGISTRATION: &str = "registration";
@@ -39,10 +41,13 @@ pub(crate) async fn apply<X: Transaction>(
         return Err(StoreError::VersionChanged);
     }
     // What the tables are now is what was stored with them, whatever the caller's snapshot says.
-    let collections = parts(
+    let mut collections = parts(
         definitions(transaction, COLLECTION).await?,
         collection_from_json,
     )?;
+    // What was there before is not stored, and may be pointed at.
+    let existing = |one: &&CollectionDefinition| one.existing.is_some();
+    collections.extend(document.collections.iter().filter(existing).cloned());
     let old = build_catalog(&collections).map_err(|problems| unreadable(&problems))?;
     let steps = ddl::plan(
         transaction.dialect(),
@@ -54,7 +59,7 @@ pub(crate) async fn apply<X: Transaction>(
     );
     run(transaction, &steps.map_err(StoreError::Schema)?).await?;
     if transaction.dialect() == Dialect::Sqlite {
-        check_references(transaction).await?;
+        check_references(transaction, operation.compiled.catalog()).await?;
     }
     store(transaction, document).await?;
     transaction
@@ -174,10 +179,20 @@ async fn convert_column<X: Transaction>(
     Ok(())
 }
 
-async fn check_references<X: Transaction>(transaction: &X) -> Result<(), StoreError> {
-    let sql = "SELECT \"table\", fkid FROM pragma_foreign_key_check LIMIT 1";
-    let rows = transaction.ask(sql, &[]).await?;
-    let Some(row) = rows.first() else {
+// Only of our own tables: what stands in other people's is not for us to judge, and may be much.
+async fn check_references<X: Transaction>(
+    transaction: &X,
+    catalog: &Catalog,
+) -> Result<(), StoreError> {
+    let mut found = None;
+    let ours = catalog.iter().filter(|one| one.existing.is_none());
+    for collection in ours {
+        let sql = "SELECT \"table\", fkid FROM pragma_foreign_key_check(?1) LIMIT 1";
+        let table = transaction.dialect().bare_table(collection);
+        let rows = transaction.ask(sql, &[table.into()]).await?;
+        found = found.or(rows.into_iter().next());
+    }
+    let Some(row) = found else {
         return Ok(());
     };
     let (table, reference) = (row.text(0)?, row.integer(1)?);
@@ -194,10 +209,11 @@ async fn check_references<X: Transaction>(transaction: &X) -> Result<(), StoreEr
 // Only what differs is written: a policy may have ten thousand roles, and usually one of them changes.
 async fn store<X: Transaction>(transaction: &X, document: &Document) -> Result<(), StoreError> {
     let collections = document
-        .collections
-        .iter()
+        .declared()
         .map(|one| (one.name.to_string(), collection_to_json(one)));
     store_definitions(transaction, COLLECTION, collections.collect()).await?;
+    let existing = existing_to_json(&document.existing);
+    store_definitions(transaction, EXISTING, vec![("tables".into(), existing)]).await?;
     let rules = document
         .rules
         .iter()
@@ -352,6 +368,11 @@ pub(crate) async fn load<C: Connection>(connection: &C) -> Result<StoredPolicy, 
         actions: parts(definitions(connection, ACTION).await?, action_from_json)?,
         ..Document::default()
     };
+    let existing = definitions(connection, EXISTING).await?;
+    if let Some((_, section)) = existing.into_iter().next() {
+        document.existing =
+            existing_from_json(&section).map_err(|problems| unreadable(&problems))?;
+    }
     let registration = definitions(connection, REGISTRATION).await?;
     if let Some((_, roles)) = registration.into_iter().next() {
         let roles = serde_json::from_value(roles)

@@ -287,6 +287,9 @@ impl<X: Transaction> Job<'_, X> {
                     .await?;
             }
         }
+        if collection.existing.is_some() {
+            return self.reread(&assignments, made).await;
+        }
         // Tables of our own have no triggers: what was bound is what is stored.
         let mut record = match self.old {
             Some(old) => old.clone(),
@@ -300,6 +303,49 @@ impl<X: Transaction> Job<'_, X> {
         }
         let truths = self.truths(record.get(collection.key)).await?;
         Ok((record, truths))
+    }
+
+    // A table that was there before may have triggers, defaults and types that make something else of what was bound.
+    async fn reread(
+        &self,
+        assignments: &[(FieldId, Value)],
+        made: Option<Value>,
+    ) -> Result<(Record, Vec<bool>), StoreError> {
+        let (template, collection) = (self.template, self.template.collection());
+        let mut names = match self.old {
+            Some(old) => old.clone(),
+            None => Record(vec![Value::Null; collection.fields.len()]),
+        };
+        for (field, value) in assignments {
+            names.0[field.index()] = value.clone();
+        }
+        names.compose_key(collection);
+        if let Some(made) = made {
+            names.0[collection.key.index()] = made;
+        }
+        let statement = StatementKey {
+            template: template.id(),
+            part: Part::After,
+            fields: vec![],
+        };
+        let (dialect, probes) = (self.transaction.dialect(), template.probes_new());
+        let fragment = self.transaction.statements().get(&statement, || {
+            write::look(dialect, self.catalog, collection, probes, template.sent())
+        });
+        let binding = Binding {
+            key: Some(names.get(collection.key)),
+            old: self.old,
+            ..Binding::new(self.context)
+        };
+        look(
+            self.transaction,
+            &fragment,
+            &binding,
+            collection,
+            probes.len(),
+        )
+        .await?
+        .ok_or_else(|| StoreError::Corrupt("a record that was written is not there".into()))
     }
 
     // The probes, asked of the record as it is in the database.
@@ -345,7 +391,8 @@ impl<X: Transaction> Job<'_, X> {
         {
             assignments.retain(|(field, _)| *field != key);
         }
-        if !given(assignments, key) {
+        // A key that is made of columns comes with them.
+        if !given(assignments, key) && collection.is_column(key) {
             match collection.key_source {
                 KeySource::Sequence => {}
                 KeySource::Uuid => {
