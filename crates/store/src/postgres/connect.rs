@@ -41,16 +41,11 @@ impl Address {
         let bad = |problem: String| OpenError::Address { problem };
         let (url, roots, mode) = take_tls(url).map_err(bad)?;
         // The driver's own text may repeat what was given, password and all.
-        let mut config = Config::from_str(&url).map_err(|error| {
-            let hidden = error.to_string();
-            bad(if hidden.contains("invalid connection string") {
-                "it is no URL of the form postgres://user:password@host:port/database; escape what is special in a password, '@' as %40".into()
-            } else {
-                "a parameter of it is unknown or has a wrong value".into()
-            })
-        })?;
-        if config.get_hosts().is_empty() {
-            return Err(bad("it names no host".into()));
+        let no_url = "it is no URL of the form postgres://user:password@host:port/database with parameters that are known; escape what is special in a password, '@' as %40";
+        let mut config = Config::from_str(&url).map_err(|_| bad(no_url.into()))?;
+        let odd = |host: &Host| matches!(host, Host::Tcp(name) if name.is_empty() || name.contains(['@', ' ', '/']));
+        if config.get_hosts().is_empty() || config.get_hosts().iter().any(odd) {
+            return Err(bad(no_url.into()));
         }
         if config.get_application_name().is_none() {
             config.application_name("portreeve");

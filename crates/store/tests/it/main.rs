@@ -3,6 +3,7 @@
 
 mod backup;
 mod opening;
+mod server;
 mod world;
 
 macro_rules! on {

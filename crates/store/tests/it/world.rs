@@ -123,7 +123,11 @@ pub struct World {
 impl World {
     /// A new database under this policy.
     pub async fn new(on: On, document: &str) -> Self {
-        let home = Home::new(on);
+        Self::at(Home::new(on), document).await
+    }
+
+    /// The same at a place that is there.
+    pub async fn at(home: Home, document: &str) -> Self {
         let store = Store::open(home.options()).await.unwrap();
         let gate = Gate::new(compile(&Document::default(), 0), true);
         let world = Self { store, gate, home };

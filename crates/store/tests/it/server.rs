@@ -1,0 +1,318 @@
+//! What only a database server has: other programs beside us, restarts, addresses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portreeve_gate::{ApplyPolicy, SetPassword};
+use portreeve_policy::Document;
+use portreeve_store::{Location, Notice, OpenError, Store, StoreError};
+use portreeve_testkit::postgres::{Postgres, Settings};
+use serde_json::json;
+
+use crate::world::{Home, On, World, compile, fields, name};
+
+const NOTES: &str = "
+collections:
+  notes:
+    key: { id: integer }
+    fields: { text: text, parent: { to: notes } }
+roles:
+  writer:
+    permissions: [ { allow: [data.read, data.create, data.update], on: notes } ]
+";
+
+fn more_notes() -> String {
+    NOTES.replace("text: text", "text: text, rank: integer")
+}
+
+/// The next notice that is not about sessions; they come within a round trip.
+async fn next(notices: &mut tokio::sync::broadcast::Receiver<Notice>) -> Notice {
+    loop {
+        let notice = tokio::time::timeout(Duration::from_secs(20), notices.recv());
+        match notice
+            .await
+            .expect("a notice comes")
+            .expect("an open channel")
+        {
+            Notice::Sessions | Notice::Reconnected => {}
+            notice => return notice,
+        }
+    }
+}
+
+async fn informed(store: &Store) {
+    let connected = async {
+        while !store.is_informed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), connected)
+        .await
+        .expect("it listens");
+}
+
+#[tokio::test]
+async fn programs_on_one_database_hear_of_each_other() {
+    let here = World::new(On::Postgres, NOTES).await;
+    let there = Store::open(here.home.options()).await.unwrap();
+    informed(&there).await;
+    let mut notices = there.notices().expect("there are others");
+    let anna = here.user("anna", &["writer"]).await;
+    let before = there.system().revocations();
+
+    // Authorized under the first policy, there and here.
+    let old = here
+        .gate
+        .create(&anna, &name("notes"), fields(json!({ "text": "late" })))
+        .unwrap();
+    let current = here
+        .gate
+        .create(&anna, &name("notes"), fields(json!({ "text": "in time" })))
+        .unwrap();
+    there.create(current).await.unwrap();
+    assert_eq!(here.apply(&more_notes()).await.unwrap(), 2);
+    assert_eq!(next(&mut notices).await, Notice::Policy(2));
+    assert!(matches!(
+        there.create(old).await,
+        Err(StoreError::VersionChanged)
+    ));
+    assert_eq!(there.system().load_policy().await.unwrap().version, 2);
+
+    let anna = here.admit("anna").await;
+    let stale = here
+        .gate
+        .create(&anna, &name("notes"), fields(json!({ "text": "late" })))
+        .unwrap();
+    let set = SetPassword {
+        user: "anna".into(),
+        password_hash: "other".into(),
+    };
+    let set = here.gate.set_password(&here.operator(), set).unwrap();
+    assert_eq!(here.store.set_password(set).await.unwrap(), 1);
+    let epoch = Notice::Epoch {
+        user: "anna".into(),
+        epoch: 1,
+    };
+    assert_eq!(next(&mut notices).await, epoch);
+    assert!(there.system().revocations() > before);
+    assert!(matches!(
+        there.create(stale).await,
+        Err(StoreError::VersionChanged)
+    ));
+    assert_eq!(
+        here.digest().await,
+        there.system().digest(false).await.unwrap()
+    );
+}
+
+#[tokio::test]
+async fn of_two_policies_for_one_version_one_is_stored() {
+    let here = World::new(On::Postgres, NOTES).await;
+    let there = Store::open(here.home.options()).await.unwrap();
+    let policy = |text: &str| {
+        let document = Document::read("test", text).unwrap();
+        let compiled = Arc::new(compile(&document, 2));
+        let operation = ApplyPolicy {
+            document: Arc::new(document),
+            compiled,
+            planned_on: 1,
+            summary: json!({}),
+            drops: vec![],
+            renames: vec![],
+        };
+        here.gate.apply_policy(&here.operator(), operation).unwrap()
+    };
+    let (first, second) = (policy(&more_notes()), policy(NOTES));
+    let (first, second) = tokio::join!(here.store.apply_policy(first), there.apply_policy(second));
+    let outcomes = [first, second];
+    assert_eq!(
+        outcomes.iter().filter(|one| matches!(one, Ok(2))).count(),
+        1
+    );
+    assert!(
+        outcomes
+            .iter()
+            .any(|one| matches!(one, Err(StoreError::VersionChanged)))
+    );
+}
+
+#[tokio::test]
+async fn plans_made_before_a_change_of_tables_are_made_anew() {
+    let here = World::new(On::Postgres, NOTES).await;
+    let there = Store::open(here.home.options()).await.unwrap();
+    let operator = here.operator();
+    let key = here.put(&operator, "notes", json!({ "text": "a" })).await;
+    let read = |caller| {
+        let query = portreeve_model::RecordQuery {
+            collection: name("notes"),
+            fields: None,
+            expand: vec![],
+        };
+        here.gate
+            .record(caller, query, &key.as_integer().unwrap().to_string())
+    };
+    let old = read(&operator).unwrap();
+    let (_, outcome) = there
+        .read(&old, crate::world::Lines::default())
+        .await
+        .unwrap();
+    assert_eq!(outcome.count, 1);
+    // The column becomes one of another type: the server's plan for the same text is no good any more.
+    let Home::Database(database) = &here.home else {
+        panic!("a database")
+    };
+    database.sql("ALTER TABLE notes ALTER COLUMN text TYPE varchar(200)");
+    let (sink, _) = there
+        .read(&old, crate::world::Lines::default())
+        .await
+        .unwrap();
+    assert_eq!(sink.0[0]["text"], "a");
+    // A column that is gone is told as such, and not as a failure of the program.
+    database.sql("ALTER TABLE notes DROP COLUMN text");
+    assert!(matches!(
+        there.read(&old, crate::world::Lines::default()).await.err(),
+        Some(StoreError::SchemaChanged)
+    ));
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_worked_with_again() {
+    let Some(server) = Postgres::private(Settings::default()) else {
+        return;
+    };
+    let database = server.database();
+    let here = World::at(Home::Database(database), NOTES).await;
+    informed(&here.store).await;
+    let operator = here.operator();
+    here.put(&operator, "notes", json!({ "text": "before" }))
+        .await;
+    server.restart();
+    // The connections in the pool are dead, and nobody needs to know.
+    assert_eq!(
+        here.list(&operator, crate::world::List::of("notes"))
+            .await
+            .0
+            .len(),
+        1
+    );
+    here.put(&operator, "notes", json!({ "text": "after" }))
+        .await;
+    informed(&here.store).await;
+
+    server.stop_immediate();
+    let create = here
+        .gate
+        .create(
+            &operator,
+            &name("notes"),
+            fields(json!({ "text": "never" })),
+        )
+        .unwrap();
+    let refused = here.store.create(create).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable)),
+        "{refused:?}"
+    );
+    assert!(here.store.system().setting("any").await.is_err());
+    server.start();
+    let keys = here
+        .list(&operator, crate::world::List::of("notes").sort("id", false))
+        .await
+        .0;
+    let texts: Vec<_> = keys.iter().map(|note| note["text"].clone()).collect();
+    assert_eq!(texts, [json!("before"), json!("after")]);
+    informed(&here.store).await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_wrong_is_told_without_the_password() {
+    let url = Postgres::get().database();
+    let right = url.url();
+    let open = async |url: &str| {
+        let mut options = Home::new(On::Sqlite).options();
+        options.location = Location::Postgres(url.into());
+        Store::open(options)
+            .await
+            .err()
+            .expect("refused")
+            .to_string()
+    };
+    for (url, told) in [
+        (
+            "postgres://x:hushhush@127.0.0.1:1/none",
+            "no server answers there",
+        ),
+        (
+            "postgres://x:hushhush@127.0.0.1:1/none?sslmode=prefer",
+            "sslmode is 'disable' or 'verify-full'",
+        ),
+        ("postgres://x:hush hush@@/none", "it is no URL"),
+        (
+            "postgres://x:hushhush@127.0.0.1/none?application=x",
+            "it is no URL",
+        ),
+        (
+            "postgres://x:hushhush@127.0.0.1/none?sslmode=verify-full&sslrootcert=/no/such/file",
+            "holds no certificate",
+        ),
+    ] {
+        let error = open(url).await;
+        assert!(error.contains(told), "{url}: {error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+    url.sql("CREATE SCHEMA portreeve; CREATE TABLE portreeve.migrations (number int8, name text, checksum text, at int8); INSERT INTO portreeve.migrations VALUES (99, 'x', 'x', 0)");
+    let error = open(&right).await;
+    assert!(error.contains("newer version"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_in_another_encoding_is_refused() {
+    let database = Postgres::get().database();
+    let other = format!(
+        "{}_latin",
+        database
+            .url()
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .split('?')
+            .next()
+            .unwrap()
+    );
+    database.sql(&format!(
+        "CREATE DATABASE {other} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'"
+    ));
+    let url = database.url().replace(
+        &format!("/{}", other.strip_suffix("_latin").unwrap()),
+        &format!("/{other}"),
+    );
+    let mut options = Home::new(On::Sqlite).options();
+    options.location = Location::Postgres(url);
+    let error = Store::open(options).await.err().expect("refused");
+    database.sql(&format!("DROP DATABASE {other} WITH (FORCE)"));
+    assert!(
+        matches!(&error, OpenError::Unfit { problem, .. } if problem.contains("UTF8 is needed")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn another_sessions_lock_is_waited_for_and_then_given_up() {
+    let here = World::new(On::Postgres, NOTES).await;
+    let there = Store::open(here.home.options()).await.unwrap();
+    let operator = here.operator();
+    let key = here.put(&operator, "notes", json!({ "text": "a" })).await;
+    let key = key.as_integer().unwrap().to_string();
+    // Two changes of one record at once: both are done, one after the other.
+    let change = |text: &str| {
+        let sent = fields(json!({ "text": text }));
+        here.gate
+            .update(&operator, &name("notes"), &key, sent)
+            .unwrap()
+    };
+    let (one, two) = tokio::join!(here.store.update(change("b")), there.update(change("c")));
+    one.unwrap();
+    two.unwrap();
+    let text = here.get(&operator, "notes", &key).await.unwrap()["text"].clone();
+    assert!(text == "b" || text == "c", "{text}");
+}
