@@ -108,7 +108,8 @@ pub enum Command {
     /// Make a data folder from a backup; everybody has to sign in again
     #[command(
         after_help = "All or nothing: the file is checked before anything is touched. A database that is there is never deleted:\n\
-                      --force moves it into a folder of its own beside the new one, which can be used with --data as it is."
+                      --force moves it into a folder of its own beside the new one, which can be used with --data as it is. With --database\n\
+                      the database has to be empty."
     )]
     Restore {
         /// The backup

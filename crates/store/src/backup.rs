@@ -1,8 +1,9 @@
 //! Backups: whole copies of a store as of one moment, which say themselves what belongs into them, and stores made from
-//! them again. Neither needs an open [`crate::Store`]: a backup is taken beside whoever has the folder open, and is put
-//! back where nobody has it.
+//! them again. Neither needs an open [`crate::Store`]: a backup is taken beside whoever has it open, and is put back where
+//! nobody has.
 
 mod error;
+pub(crate) mod partial;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use portreeve_model::{Clock, Entropy};
 
-use crate::sqlite::backup;
-use crate::{Location, Store};
+use crate::{Location, Store, postgres, sqlite};
 
 pub use error::BackupError;
 
@@ -83,6 +83,8 @@ pub struct RestoreOptions<'a> {
 pub struct Restored {
     /// What was put back.
     pub backup: Backup,
+    /// Where it is now.
+    pub place: String,
     /// How many sessions that were in it have ended.
     pub sessions_ended: u64,
     /// Where the database is that was there before.
@@ -139,15 +141,19 @@ impl Store {
         watch: &mut Watch<'_>,
     ) -> Result<Backup, BackupError> {
         match location {
-            Location::Folder(folder) => backup::make(folder, options, watch),
+            Location::Folder(folder) => sqlite::backup::make(folder, options, watch),
             Location::File(_) => Err(BackupError::NotOurs),
-            Location::Postgres(_) => Err(BackupError::OtherTools),
+            Location::Postgres(url) => postgres::backup::make(url, options, watch),
         }
     }
 
     /// Reads all of a backup and says whether it is what it was when it was made.
     pub fn check_backup(file: &Path, watch: &mut Watch<'_>) -> Result<Backup, BackupError> {
-        backup::check(file, watch)
+        if postgres::backup::is_archive(file) {
+            postgres::backup::check(file, watch)
+        } else {
+            sqlite::backup::check(file, watch)
+        }
     }
 
     /// Makes the database of a folder from a backup: all of it or nothing. Sessions in it are ended.
@@ -156,9 +162,15 @@ impl Store {
         watch: &mut Watch<'_>,
     ) -> Result<Restored, BackupError> {
         match options.location {
-            Location::Folder(folder) => backup::restore(folder, options, watch),
+            Location::Folder(_) if postgres::backup::is_archive(options.file) => {
+                Err(BackupError::OtherKind {
+                    file: options.file.to_owned(),
+                    of: "a PostgreSQL database",
+                })
+            }
+            Location::Folder(folder) => sqlite::backup::restore(folder, options, watch),
             Location::File(_) => Err(BackupError::NotOurs),
-            Location::Postgres(_) => Err(BackupError::OtherTools),
+            Location::Postgres(url) => postgres::backup::restore(url, options, watch),
         }
     }
 }

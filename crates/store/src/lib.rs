@@ -8,7 +8,7 @@
 //! * `work/` is what both databases do, written once over the two traits that a driver implements.
 //! * `sqlite/` is one driver: connections, the one writer thread, execution. `postgres/` is the other.
 //! * `introspect/` looks at tables that were there before.
-//! * `backup.rs` says what a backup is; `sqlite/backup/` makes, checks and puts back one.
+//! * `backup.rs` says what a backup is; `sqlite/backup/` and `postgres/backup/` make, check and put back one.
 //! * `system.rs` is the closed list of what runs before or beside a caller.
 //! * `migrations/` makes the product's own tables; collections' tables are made from the catalog by `sql/ddl.rs`.
 //!

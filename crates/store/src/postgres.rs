@@ -1,6 +1,7 @@
 //! The driver for PostgreSQL: a pool of connections, each operation in a transaction of its own, and one connection on
 //! which the server tells what other programs have changed.
 
+pub(crate) mod backup;
 pub(crate) mod connect;
 mod digest;
 mod error;

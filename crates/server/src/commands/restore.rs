@@ -21,7 +21,6 @@ pub async fn run(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let data = Config::load(data)?.data;
-    let folder = data.folder.clone();
     let from = RestoreFrom {
         file,
         location: data.location(),
@@ -36,7 +35,7 @@ pub async fn run(
     output.result(
         || {
             let mut json = json(&restored.backup);
-            json["data"] = folder.display().to_string().into();
+            json["data"] = restored.place.clone().into();
             json["sessions_ended"] = restored.sessions_ended.into();
             json["moved_aside"] = restored
                 .aside
@@ -47,7 +46,7 @@ pub async fn run(
         },
         || {
             let mut said = text(&restored.backup);
-            said.push_str(&format!("{} holds it now\n", folder.display()));
+            said.push_str(&format!("{} holds it now\n", restored.place));
             if let Some(aside) = &restored.aside {
                 said.push_str(&format!(
                     "what was there before is in {}; it can be used with --data\n",

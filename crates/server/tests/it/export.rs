@@ -7,7 +7,7 @@ use portreeve_testkit::postgres::Postgres;
 use crate::program::{ACCESS, Place};
 
 // What points at what: trees, circles of two, at accounts by id and by number, accounts at records.
-const CIRCLES: &str = r#"
+pub const CIRCLES: &str = r#"
 collections:
   users:
     fields: { home: { to: places }, nick: text }
@@ -37,7 +37,7 @@ profiles:
 registration: { roles: [guest] }
 "#;
 
-const LINES: &str = r#"{"user": {"id": "0194e29f-0000-7000-8000-000000000001", "key": "anna-1", "number": 7, "username": "anna", "email": "anna@school.example", "status": "active", "confirmed": true, "provider": "local", "created": "2020-01-02T03:04:05.678901Z", "bindings": [{"role": "student", "restricted_to": ["places"], "until": "2999-01-01T00:00:00Z", "primary": true}, {"profile": "visitor", "from": "2021-01-01T00:00:00Z"}], "values": {"nick": "an"}}}
+pub const LINES: &str = r#"{"user": {"id": "0194e29f-0000-7000-8000-000000000001", "key": "anna-1", "number": 7, "username": "anna", "email": "anna@school.example", "status": "active", "confirmed": true, "provider": "local", "created": "2020-01-02T03:04:05.678901Z", "bindings": [{"role": "student", "restricted_to": ["places"], "until": "2999-01-01T00:00:00Z", "primary": true}, {"profile": "visitor", "from": "2021-01-01T00:00:00Z"}], "values": {"nick": "an"}}}
 {"user": {"username": "bo", "roles": ["guest"]}}
 {"user": {"id": "0194e29f-0000-7000-8000-000000000003", "key": "0194e29f-0000-7000-8000-000000000003", "number": 12, "username": null, "email": null, "status": "disabled", "confirmed": false, "provider": "elsewhere", "created": "2020-01-02T03:04:05Z", "bindings": [], "values": {}}}
 {"record": {"collection": "places", "values": {"id": "0194e2a0-0000-7000-8000-000000000001", "name": "North \"end\"\nü😀", "keeper": {"user": "anna"}}}}
@@ -109,7 +109,7 @@ fn what_is_exported_and_loaded_again_is_the_same() {
 }
 
 // The next account gets a number that nobody has had.
-fn next_number(place: &Place, data: &[&str]) {
+pub fn next_number(place: &Place, data: &[&str]) {
     let run = |arguments: &[&str]| place.run(&[arguments, data].concat()).good();
     run(&["user", "create", "new", "--no-password"]);
     let users = run(&["user", "list", "--json"]).json();

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod backup;
+mod backup_postgres;
 mod can;
 mod config;
 mod export;

@@ -76,11 +76,19 @@ pub enum BackupError {
     /// The data folder cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The database has tools of its own for this.
+    /// There are tables of ours in the database already.
     #[error(
-        "a PostgreSQL database is copied with its own tools: `pg_dump --format=custom --file=FILE URL` makes a backup of all of it, `pg_restore --dbname=URL FILE` puts it back into an empty database"
+        "{0} holds Portreeve's tables already. Restore into an empty database: make one with `createdb`, and name it with --database"
     )]
-    OtherTools,
+    OccupiedDatabase(String),
+    /// The backup is one of the other kind of database.
+    #[error("{} is a backup of {of}, which goes back into one. To get from one kind of database to the other use `portreeve export --to DIR`, `portreeve apply` and `portreeve load`", .file.display())]
+    OtherKind {
+        /// The file.
+        file: PathBuf,
+        /// What it is a backup of.
+        of: &'static str,
+    },
     /// The file holds tables of others too.
     #[error(
         "a database file that was there before is copied with SQLite's own tool, also while it is in use: `sqlite3 FILE \".backup COPY\"`; the copy is used with --database like the file itself"
@@ -116,7 +124,9 @@ impl BackupError {
             Self::Occupied(_) => "data_folder_occupied",
             Self::Open(OpenError::InUse { .. }) => "locked",
             Self::Open(_) => "data_folder",
-            Self::OtherTools | Self::NotOurs => "other_tools",
+            Self::OccupiedDatabase(_) => "data_folder_occupied",
+            Self::OtherKind { .. } => "backup_of_other_kind",
+            Self::NotOurs => "other_tools",
             Self::Stopped => "stopped",
             Self::Failed { .. } => "backup_failed",
         }

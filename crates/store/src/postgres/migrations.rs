@@ -34,6 +34,12 @@ pub(crate) async fn check_server(session: &Session, address: &Address) -> Result
     Ok(())
 }
 
+/// What there is before the first of them.
+pub(crate) const BEGINNING: &str = "CREATE SCHEMA IF NOT EXISTS portreeve;
+    REVOKE ALL ON SCHEMA portreeve FROM PUBLIC;
+    CREATE TABLE portreeve.migrations (
+      number int8 PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, at int8 NOT NULL)";
+
 /// Runs what has not run yet; two programs that start at once wait for each other. A reader only looks.
 pub(crate) async fn run(
     session: &Session,
@@ -57,11 +63,7 @@ pub(crate) async fn run(
             });
         }
         (false, Some(_)) => {
-            let make = "CREATE SCHEMA IF NOT EXISTS portreeve;
-                REVOKE ALL ON SCHEMA portreeve FROM PUBLIC;
-                CREATE TABLE portreeve.migrations (
-                  number int8 PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, at int8 NOT NULL)";
-            client.batch_execute(make).await.map_err(|error| {
+            client.batch_execute(BEGINNING).await.map_err(|error| {
                 let denied = error
                     .code()
                     .is_some_and(|code| code.code() == "42501");

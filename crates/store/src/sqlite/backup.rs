@@ -2,7 +2,6 @@
 
 mod check;
 mod contents;
-mod partial;
 mod restore;
 mod seal;
 
@@ -15,8 +14,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{migrations, open};
 use crate::OpenError;
+use crate::backup::partial::Partial;
 use crate::backup::{Backup, BackupError, BackupOptions, Stage, Watch};
-use partial::Partial;
 use seal::Seal;
 
 pub(crate) use check::check;
@@ -57,7 +56,7 @@ fn made(
         }
         .into());
     }
-    let partial = Partial::begin(folder, options.file, options.replace)?;
+    let partial = Partial::begin(Some(folder), options.file, options.replace)?;
     let mut source = open::read_connection(&path).map_err(failed(&path))?;
     migrations::check_known(&source, &path)?;
     heed(&mut source, watch).map_err(failed(&path))?;

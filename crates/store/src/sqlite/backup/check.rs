@@ -8,9 +8,9 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::contents;
-use super::partial::beside;
 use super::seal::{Found, Seal};
 use super::{failed, heed};
+use crate::backup::partial::beside;
 use crate::backup::{Backup, BackupError, Stage, Watch};
 use crate::sqlite::{migrations, open};
 

@@ -10,9 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::partial::{beside, create, remove, sync_folder};
 use super::seal;
 use super::{check, failed};
+use crate::backup::partial::{beside, create, remove, sync_folder};
 use crate::backup::{Backup, BackupError, RestoreOptions, Restored, Stage, Watch};
 use crate::sqlite::{migrations, open};
 
@@ -59,9 +59,11 @@ pub(crate) fn restore(
     };
     fs::rename(&ready.path, &folder.database).map_err(BackupError::of_system(&folder.database))?;
     sync_folder(&folder.path)?;
+    let place = folder.path.display().to_string();
     folder.keep()?;
     Ok(Restored {
         backup,
+        place,
         sessions_ended,
         aside,
     })

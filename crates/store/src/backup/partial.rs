@@ -6,10 +6,10 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::backup::BackupError;
+use super::BackupError;
 
 /// A file that grows.
-pub(super) struct Partial {
+pub(crate) struct Partial {
     file: PathBuf,
     path: PathBuf,
     replace: bool,
@@ -19,11 +19,12 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// Begins one, or says why its place is not free.
-    pub fn begin(folder: &Path, file: &Path, replace: bool) -> Result<Self, BackupError> {
+    /// Begins one, or says why its place is not free. It must not lie in the folder that it is a copy of.
+    pub fn begin(folder: Option<&Path>, file: &Path, replace: bool) -> Result<Self, BackupError> {
         let parent = parent(file);
         let there = fs::canonicalize(parent).map_err(BackupError::of_system(parent))?;
-        if fs::canonicalize(folder).is_ok_and(|folder| folder == there) {
+        let folder = folder.and_then(|folder| fs::canonicalize(folder).ok());
+        if folder.is_some_and(|folder| folder == there) {
             return Err(BackupError::Inside(file.to_owned()));
         }
         if file.file_name().is_none() || file.is_dir() {
@@ -66,6 +67,11 @@ impl Partial {
         &self.path
     }
 
+    /// To write into it.
+    pub fn file(&self) -> &File {
+        &self.lock
+    }
+
     /// Waits until it is on the disk.
     pub fn sync(&self) -> Result<(), BackupError> {
         self.lock
@@ -106,7 +112,7 @@ impl Drop for Partial {
 }
 
 /// Makes a file that only its owner may read: password hashes are in there.
-pub(super) fn create(path: &Path) -> std::io::Result<File> {
+pub(crate) fn create(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
@@ -115,7 +121,7 @@ pub(super) fn create(path: &Path) -> std::io::Result<File> {
 }
 
 /// Removes a database's file and what SQLite may have laid beside it.
-pub(super) fn remove(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     for suffix in ["", "-journal", "-wal", "-shm"] {
         // Most of them are not there.
         let _ = fs::remove_file(beside(path, suffix));
@@ -123,14 +129,14 @@ pub(super) fn remove(path: &Path) {
 }
 
 /// The same name with something behind it.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
 }
 
 /// The folder of a file.
-pub(super) fn parent(file: &Path) -> &Path {
+pub(crate) fn parent(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -138,7 +144,7 @@ pub(super) fn parent(file: &Path) -> &Path {
 }
 
 /// Waits until the names in a folder are on the disk.
-pub(super) fn sync_folder(folder: &Path) -> Result<(), BackupError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), BackupError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(BackupError::of_system(folder))
