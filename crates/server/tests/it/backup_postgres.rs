@@ -28,7 +28,10 @@ impl<'a> On<'a> {
     }
 
     fn records(&self) -> String {
-        self.run(&["export", "--records"]).good().out
+        let ran = self.run(&["export", "--records"]);
+        // What is left out is told.
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.out
     }
 }
 
@@ -79,6 +82,7 @@ fn what_is_backed_up_is_restored() {
         !restored["data"].as_str().unwrap().contains('@'),
         "{restored}"
     );
+    assert!(old.run(&["export", "--records"]).err.contains("left out"));
     assert_eq!(new.records(), old.records());
     new.run(&["plan", "access.yaml"]).good();
     let version = to.sql("SELECT version FROM portreeve.policy");
