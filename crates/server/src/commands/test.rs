@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use portreeve_policy::{Snapshot, run_tests};
+use portreeve_policy::{ExistingSection, Snapshot, run_tests};
 use portreeve_service::{ServiceError, with_tables};
 use portreeve_store::Store;
 use serde_json::json;
@@ -20,13 +20,22 @@ pub async fn run(file: &Path, data: &Data, output: Output) -> Result<ExitCode, F
     let mut document = document(file)?;
     // Of a database it is only asked what its tables are.
     let location = Config::load(data)?.data.location();
-    if let Some(found) = Store::tables_of(&location)
+    let tables = Store::tables_of(&location)
         .await
-        .map_err(ServiceError::from)?
-    {
-        document = with_tables(&document, &found).map_err(Failure::problems)?;
+        .map_err(ServiceError::from)?;
+    let found = tables.is_some();
+    if let Some(tables) = tables {
+        document = with_tables(&document, &tables).map_err(Failure::problems)?;
     }
-    let snapshot = Snapshot::compile(&document, 1).map_err(Failure::problems)?;
+    let snapshot = Snapshot::compile(&document, 1).map_err(|problems| {
+        let failure = Failure::problems(problems);
+        if found || document.existing == ExistingSection::default() {
+            return failure;
+        }
+        failure.hint(
+            "the file is about tables that were there before; name their database with --database",
+        )
+    })?;
     let report = run_tests(&document, &Arc::new(snapshot));
     let failed = report.failures.len();
     output.result(

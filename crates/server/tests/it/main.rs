@@ -5,6 +5,7 @@ mod accounts;
 mod backup;
 mod backup_postgres;
 mod can;
+mod chinook;
 mod config;
 mod export;
 mod kill;

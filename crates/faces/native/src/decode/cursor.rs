@@ -23,8 +23,10 @@ pub(crate) fn stamp(collection: &str, parts: [Option<&str>; 3]) -> u64 {
     hash
 }
 
-/// The cursor behind a record with these values; none where it would be too long to be sent back.
+/// The cursor behind a record with these values; none where it has no key, or would be too long to be sent back.
 pub(crate) fn next_cursor(stamp: u64, values: &[Value]) -> Option<String> {
+    // Behind a record that nothing names there is no place to go on.
+    values.last().filter(|key| !key.is_null())?;
     let values: Vec<Json> = values.iter().map(value_to_json).collect();
     let text = json!([format!("{stamp:016x}"), values]).to_string();
     (text.len() <= MAX_CURSOR / 4 * 3).then(|| URL_SAFE_NO_PAD.encode(text))

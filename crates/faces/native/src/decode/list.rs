@@ -84,10 +84,11 @@ pub(crate) fn list(collection: CollectionName, query: &str) -> Result<ListAsk, F
     };
     let (mut page, mut cursor) = (Page::Offset, vec![]);
     if let Some(text) = cursor_text {
-        let known = read_cursor(&text, stamp).filter(|values| values.len() == sort.len() + 1);
+        // A key that is made of columns adds them to the order; the gate counts them.
+        let known = read_cursor(&text, stamp).filter(|values| values.len() > sort.len());
         let message = "does not belong to this list; use the one its last page has given, with the same sort, filter and search";
         cursor = known.ok_or_else(|| Failure::parameter("cursor", message))?;
-        let nulls = cursor[..sort.len()]
+        let nulls = cursor[..cursor.len() - 1]
             .iter()
             .map(|value| value.is_null())
             .collect();
