@@ -2,10 +2,12 @@
 //! evaluate before and after the write (probes), gets their truth back, and says what follows. The store runs the
 //! probes as SQL inside the transaction, the memory engine with [`crate::eval`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, Slot, Value};
 
+use crate::looks::looks_into;
 use crate::rights::{Grant, Layer, Rights, rows_of};
 use crate::roleset::next_id;
 use crate::{Access, Context, FieldSet, Record};
@@ -37,6 +39,7 @@ pub struct WriteTemplate {
     read_reach_new: Probe,
     read_fields_new: Vec<Probe>,
     links: Vec<Link>,
+    looks_into: Vec<CollectionId>,
 }
 
 /// A relation that is sent: its target must be within the caller's read reach.
@@ -217,6 +220,11 @@ impl WriteTemplate {
                 });
             }
         }
+        // So far the probes of what is stored are those that allow or deny it; those that only show it come after.
+        let mut judged_by = BTreeSet::new();
+        new.0
+            .iter()
+            .for_each(|condition| looks_into(condition, &mut judged_by));
         let candidates = candidates(&usable(&write.layers()[0]), collection.fields.len());
         let read_reach_old = old.access(read.reach());
         let read_fields_old = collection
@@ -255,6 +263,7 @@ impl WriteTemplate {
             read_reach_new,
             read_fields_new,
             links,
+            looks_into: judged_by.into_iter().collect(),
         })
     }
 
@@ -286,6 +295,12 @@ impl WriteTemplate {
     /// The sent relations whose targets must be in reach.
     pub fn links(&self) -> &[Link] {
         &self.links
+    }
+
+    /// The collections whose records decide, beside the one that is written, whether it may be stored: nobody should
+    /// change them between the judgement and the commit.
+    pub fn looks_into(&self) -> &[CollectionId] {
+        &self.looks_into
     }
 
     /// The fields sent.

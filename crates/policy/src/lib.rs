@@ -17,6 +17,7 @@ mod eval;
 mod existing;
 mod explain;
 mod judge;
+mod looks;
 mod memory;
 mod problem;
 mod resolve;

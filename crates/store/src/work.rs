@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use portreeve_gate::{Authorized, Principal};
-use portreeve_model::{Clock, Collection, Entropy, FieldId, FieldType, Value};
+use portreeve_model::{
+    Catalog, Clock, Collection, CollectionId, Entropy, FieldId, FieldType, Value,
+};
 
 use crate::StoreError;
 use crate::sql::binding::Binding;
@@ -132,6 +134,15 @@ pub(crate) trait Transaction: Connection {
 
     /// The same for whoever is about to change them: nobody else is at work under them.
     async fn alone(&self) -> Result<(), StoreError>;
+
+    /// Sees to it that nobody changes these tables while this transaction judges by them and writes to `written`. Asked
+    /// before the first write.
+    async fn hold(
+        &self,
+        catalog: &Catalog,
+        written: &[CollectionId],
+        looked_into: &[CollectionId],
+    ) -> Result<(), StoreError>;
 
     /// Runs a generated statement that must not fail.
     async fn run(&self, fragment: &Fragment, binding: &Binding<'_>) -> Result<(), StoreError>;

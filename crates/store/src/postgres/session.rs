@@ -1,11 +1,14 @@
 //! A connection to PostgreSQL as the work written for both databases sees it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use deadpool_postgres::{Object, Pool};
 use futures_util::future::join;
-use portreeve_model::{Clock, Collection, Entropy, FieldId, FieldType, KeySource, Value};
+use portreeve_model::{
+    Catalog, Clock, Collection, CollectionId, Entropy, FieldId, FieldType, KeySource, Value,
+};
 use tokio_postgres::Statement;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -372,6 +375,38 @@ impl Transaction for Writing {
              SELECT pg_advisory_xact_lock({LOCK})"
         ))
         .await
+    }
+
+    async fn hold(
+        &self,
+        catalog: &Catalog,
+        written: &[CollectionId],
+        looked_into: &[CollectionId],
+    ) -> Result<(), StoreError> {
+        // Into tables of others their owners write as they like, whatever we do.
+        let ours = |id: &&CollectionId| catalog.get(**id).existing.is_none();
+        let looked_into: BTreeSet<&CollectionId> = looked_into.iter().filter(ours).collect();
+        if looked_into.is_empty() {
+            return Ok(());
+        }
+        let written: BTreeSet<&CollectionId> = written.iter().filter(ours).collect();
+        // Who only looks shares with others who look and waits for those who write, and the other way round. All in one
+        // order, so that two never wait for each other.
+        let mut locks: Vec<String> = looked_into
+            .union(&written)
+            .map(|id| {
+                let mode = match (written.contains(id), looked_into.contains(id)) {
+                    (true, true) => "SHARE ROW EXCLUSIVE",
+                    (true, false) => "ROW EXCLUSIVE",
+                    (false, _) => "SHARE",
+                };
+                let table = Dialect::Postgres.table(catalog.get(**id));
+                format!("LOCK TABLE {table} IN {mode} MODE")
+            })
+            .collect();
+        locks.sort_unstable();
+        self.begun().await?;
+        self.batch(&locks.join("; ")).await
     }
 
     async fn run(&self, fragment: &Fragment, binding: &Binding<'_>) -> Result<(), StoreError> {

@@ -162,6 +162,15 @@ impl Dialect {
         }
     }
 
+    /// After a statement that looks at a record in order to change it: nobody else changes it meanwhile.
+    pub fn for_update(self, alias: &str) -> String {
+        match self {
+            // There is one writer.
+            Self::Sqlite => String::new(),
+            Self::Postgres => format!(" FOR UPDATE OF {alias}"),
+        }
+    }
+
     /// Text search; both sides are expressions. Null where one of them is null.
     pub fn text_search(
         self,

@@ -61,6 +61,11 @@ impl<'c> Scope<'c> {
         lowering.dialect.key_order(self.collection, self.alias)
     }
 
+    /// What the table is called in the statement.
+    pub fn alias(&self) -> String {
+        format!("t{}", self.alias)
+    }
+
     /// The table with its alias, for FROM.
     pub fn table(&self, lowering: &Lowering<'_>) -> String {
         format!(

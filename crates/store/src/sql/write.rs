@@ -96,7 +96,7 @@ pub(crate) fn probe(
     of_key(lowering, &scope, &truths)
 }
 
-/// All columns and the probes of the record with a key.
+/// All columns and the probes of the record with a key, which is about to be changed.
 pub(crate) fn look(
     dialect: Dialect,
     catalog: &Catalog,
@@ -111,7 +111,10 @@ pub(crate) fn look(
         .map(|field| scope.column(&lowering, field))
         .collect();
     results.extend(truths(&mut lowering, &scope, probes));
-    of_key(lowering, &scope, &results)
+    let lock = dialect.for_update(&scope.alias());
+    let mut fragment = of_key(lowering, &scope, &results);
+    fragment.sql.push_str(&lock);
+    fragment
 }
 
 fn of_key<'c>(mut lowering: Lowering<'c>, scope: &Scope<'c>, results: &[String]) -> Fragment {

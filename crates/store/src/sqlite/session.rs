@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{Clock, Collection, Entropy, FieldId, FieldType, Value};
+use portreeve_model::{
+    Catalog, Clock, Collection, CollectionId, Entropy, FieldId, FieldType, Value,
+};
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
@@ -185,6 +187,16 @@ impl Transaction for Writing<'_> {
 
     // There is one writer, and whoever has to be alone has asked for such a turn.
     async fn alone(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    // There is one writer.
+    async fn hold(
+        &self,
+        _: &Catalog,
+        _: &[CollectionId],
+        _: &[CollectionId],
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -23,6 +23,7 @@ pub(crate) async fn create<X: Transaction>(
     check_versions(transaction, authorized).await?;
     let (operation, context) = (authorized.operation(), authorized.context());
     let template = operation.template();
+    hold(transaction, template, authorized.snapshot().catalog()).await?;
     let job = Job {
         transaction,
         template,
@@ -44,6 +45,7 @@ pub(crate) async fn update<X: Transaction>(
     let (operation, context) = (authorized.operation(), authorized.context());
     let (template, catalog) = (operation.template(), authorized.snapshot().catalog());
     let collection = template.collection();
+    hold(transaction, template, catalog).await?;
     let key = StatementKey {
         template: template.id(),
         part: Part::Before,
@@ -461,6 +463,18 @@ impl<X: Transaction> Job<'_, X> {
             .collect();
         WriteOutcome::Stored(Stored { key, shown })
     }
+}
+
+/// Keeps still what a write is judged by.
+pub(super) async fn hold<X: Transaction>(
+    transaction: &X,
+    template: &WriteTemplate,
+    catalog: &portreeve_model::Catalog,
+) -> Result<(), StoreError> {
+    let written = [template.collection().id];
+    transaction
+        .hold(catalog, &written, template.looks_into())
+        .await
 }
 
 // Runs a statement that gives all columns and then probes.

@@ -415,3 +415,92 @@ async fn a_write_under_an_older_policy_is_refused() {
     );
     assert_eq!(keys(&world.list(&carl, List::of("customers")).await.0), [1]);
 }
+
+const CROWD: &str = r#"
+collections:
+  rooms:
+    key: { id: integer }
+    fields: { name: text, open: { type: boolean, required: true } }
+    relations: { guests: { many: guests, by: room } }
+  guests:
+    key: { id: integer }
+    fields: { room: { to: rooms, required: true }, name: text }
+roles:
+  host:
+    permissions:
+      - { allow: data.read, on: [rooms, guests] }
+      - { allow: data.create, on: guests, check: "room.open = true and count(room.guests) <= 3" }
+      - { allow: data.update, on: rooms, fields: [open], check: "open = true or count(guests) < 2" }
+"#;
+
+#[tokio::test]
+async fn a_check_that_counts_others_holds_however_many_come_at_once() {
+    let world = super::world(CROWD).await;
+    let operator = world.operator();
+    let host = world.user("hella", &["host"]).await;
+    let room = world
+        .put(&operator, "rooms", json!({ "name": "blue", "open": true }))
+        .await;
+    let room = room.as_integer().unwrap();
+    let enter = |number: usize| {
+        let sent = json!({ "room": room, "name": format!("guest {number}") });
+        world.create(&host, "guests", sent)
+    };
+    let key = room.to_string();
+    let close = world.update(&host, "rooms", &key, json!({ "open": false }));
+    let (guests, closed) = tokio::join!(futures_util::future::join_all((0..12).map(enter)), close);
+    let entered = guests
+        .iter()
+        .filter(|one| matches!(one, Ok(WriteOutcome::Stored(_))))
+        .count();
+    let refused = guests
+        .iter()
+        .filter(|one| matches!(one, Ok(WriteOutcome::Forbidden)))
+        .count();
+    assert_eq!(entered + refused, 12, "{guests:?}");
+    let inside = world.list(&operator, List::of("guests")).await.0.len();
+    assert_eq!(inside, entered);
+    let open = world.get(&operator, "rooms", &key).await.unwrap()["open"] == true;
+    match closed.unwrap() {
+        // Whoever comes after it is closed stands outside, and it is closed only while nearly empty.
+        WriteOutcome::Stored(_) => assert!(inside < 2 && !open, "{inside}"),
+        WriteOutcome::Forbidden => assert!(inside == 3 && open, "{inside}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn of_two_who_take_one_record_one_gets_it() {
+    let text = r#"
+collections:
+  tickets: { key: { id: integer }, fields: { taken_by: text } }
+roles:
+  buyer:
+    permissions:
+      - { allow: data.read, on: tickets }
+      - { allow: data.update, on: tickets, rows: "taken_by is null", fields: [taken_by], check: "true" }
+"#;
+    let world = super::world(text).await;
+    let buyer = world.user("bo", &["buyer"]).await;
+    let ticket = world.put(&world.operator(), "tickets", json!({})).await;
+    let key = ticket.as_integer().unwrap().to_string();
+    // Connections are made when they are needed: with all of them there, the takers really meet.
+    let looks = (0..8).map(|_| world.get(&buyer, "tickets", &key));
+    assert_eq!(futures_util::future::join_all(looks).await.len(), 8);
+    let take = |number: usize| {
+        let sent = json!({ "taken_by": format!("buyer {number}") });
+        let (world, buyer, key) = (&world, &buyer, &key);
+        async move { world.update(buyer, "tickets", key, sent).await }
+    };
+    let taken = futures_util::future::join_all((0..8).map(take)).await;
+    let got: Vec<usize> = (0..8)
+        .filter(|number| matches!(taken[*number], Ok(WriteOutcome::Stored(_))))
+        .collect();
+    let [winner] = got[..] else {
+        panic!("{taken:?}")
+    };
+    let refused = taken.iter().filter(|one| matches!(one, Ok(WriteOutcome::Forbidden)));
+    assert_eq!(refused.count(), 7);
+    let record = world.get(&buyer, "tickets", &key).await.unwrap();
+    assert_eq!(record["taken_by"], format!("buyer {winner}"));
+}
