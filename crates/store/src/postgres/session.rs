@@ -168,6 +168,8 @@ pub(crate) struct Writing {
     statements: Arc<Statements>,
     begun: AtomicU8,
     marks: AtomicU32,
+    // How many of them the server knows.
+    marked: AtomicU32,
     // Whether the savepoint of the last write is still there.
     saved: AtomicBool,
 }
@@ -190,6 +192,7 @@ impl Writing {
             statements,
             begun: AtomicU8::new(NOT_BEGUN),
             marks: AtomicU32::new(0),
+            marked: AtomicU32::new(0),
             saved: AtomicBool::new(false),
         }
     }
@@ -201,6 +204,25 @@ impl Writing {
     async fn batch(&self, sql: &str) -> Result<(), StoreError> {
         let client = self.session()?.client();
         client.batch_execute(sql).await.map_err(failure)
+    }
+
+    // The savepoints of marks that the server does not know yet.
+    fn pending_marks(&self) -> String {
+        let marks = self.marks.load(Ordering::Relaxed);
+        let marked = self.marked.swap(marks, Ordering::Relaxed);
+        (marked..marks)
+            .map(|number| format!("SAVEPOINT mark_{number}; "))
+            .collect()
+    }
+
+    // For whatever changes something.
+    async fn marked(&self) -> Result<&Session, StoreError> {
+        let session = self.begun().await?;
+        let marks = self.pending_marks();
+        if !marks.is_empty() {
+            self.batch(&marks).await?;
+        }
+        Ok(session)
     }
 
     async fn begun(&self) -> Result<&Session, StoreError> {
@@ -294,11 +316,12 @@ impl Writing {
             .map(|bound| bound as &(dyn ToSql + Sync))
             .collect();
         // A statement that fails would take the transaction along. Both are sent at once and answered in turn.
-        let save = if self.saved.swap(true, Ordering::Relaxed) {
+        let mut save = self.pending_marks();
+        save.push_str(if self.saved.swap(true, Ordering::Relaxed) {
             "RELEASE SAVEPOINT written; SAVEPOINT written"
         } else {
             "SAVEPOINT written"
-        };
+        });
         let run = async {
             if statement.columns().is_empty() {
                 let count = client.execute(&statement, &parameters).await?;
@@ -308,7 +331,7 @@ impl Writing {
                 Ok((rows.len() as u64, rows.into_iter().next()))
             }
         };
-        let (saved, written) = join(client.batch_execute(save), run).await;
+        let (saved, written) = join(client.batch_execute(&save), run).await;
         saved.map_err(failure)?;
         match written {
             Ok(written) => Ok(written),
@@ -410,7 +433,7 @@ impl Transaction for Writing {
     }
 
     async fn run(&self, fragment: &Fragment, binding: &Binding<'_>) -> Result<(), StoreError> {
-        self.begun()
+        self.marked()
             .await?
             .rows(fragment, binding, &[])
             .await
@@ -472,7 +495,7 @@ impl Transaction for Writing {
     }
 
     async fn execute(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
-        let session = self.begun().await?;
+        let session = self.marked().await?;
         let statement = session.prepare(&Dialect::Postgres.system(sql)).await?;
         let parameters: Vec<&(dyn ToSql + Sync)> = parameters
             .iter()
@@ -486,30 +509,36 @@ impl Transaction for Writing {
     }
 
     async fn change_tables(&self, sql: &str) -> Result<(), StoreError> {
-        self.begun().await?;
+        self.marked().await?;
         self.batch(sql).await
     }
 
+    // The savepoint goes out together with the first thing that is written after it.
     async fn mark(&self) -> Result<(), StoreError> {
-        self.begun().await?;
-        let number = self.marks.fetch_add(1, Ordering::Relaxed);
+        self.marks.fetch_add(1, Ordering::Relaxed);
         // Savepoints stand on each other: releasing one below this would take this along.
         self.saved.store(false, Ordering::Relaxed);
-        self.batch(&format!("SAVEPOINT mark_{number}")).await
+        Ok(())
     }
 
     async fn undo(&self) -> Result<(), StoreError> {
+        let marks = self.marks.load(Ordering::Relaxed);
+        if self.marked.load(Ordering::Relaxed) < marks {
+            // Nothing has been written since.
+            return Ok(());
+        }
         self.saved.store(false, Ordering::Relaxed);
-        let number = self.marks.load(Ordering::Relaxed).saturating_sub(1);
+        let number = marks.saturating_sub(1);
         self.batch(&format!("ROLLBACK TO SAVEPOINT mark_{number}"))
             .await
     }
 
+    // The server may keep it until the commit: a later one of the same name comes before it.
     async fn release(&self) -> Result<(), StoreError> {
         self.saved.store(false, Ordering::Relaxed);
-        let number = self.marks.fetch_sub(1, Ordering::Relaxed) - 1;
-        self.batch(&format!("RELEASE SAVEPOINT mark_{number}"))
-            .await
+        let left = self.marks.fetch_sub(1, Ordering::Relaxed) - 1;
+        self.marked.fetch_min(left, Ordering::Relaxed);
+        Ok(())
     }
 }
 
