@@ -227,3 +227,31 @@ fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
     assert!(!place.folder.join("nothing.backup").exists());
     assert!(!place.folder.join("nothing.backup.partial").exists());
 }
+
+#[test]
+fn what_points_at_tables_that_were_there_before_wants_them_first() {
+    let Some(postgres) = Postgres::find() else {
+        return;
+    };
+    const CUSTOMERS: &str = "CREATE TABLE customers (id int8 PRIMARY KEY, name text); INSERT INTO customers VALUES (1, 'Ada')";
+    let (from, to) = (postgres.database(), postgres.database());
+    from.sql(CUSTOMERS);
+    let place = Place::new();
+    let access = "
+collections:
+  notes: { key: { id: integer }, fields: { text: text, customer: { to: customers, required: true } } }
+";
+    let line =
+        r#"{"record": {"collection": "notes", "values": {"text": "called", "customer": 1}}}"#;
+    filled(&place, &from, access, line);
+    let (old, new) = (On::new(&place, &from), On::new(&place, &to));
+    let made = old.run(&["backup", "b.backup", "--json"]).good().json();
+    assert_eq!(made["tables"]["public.notes"], 1, "{made}");
+    assert!(made["tables"].get("public.customers").is_none(), "{made}");
+    new.run(&["restore", "b.backup"]).failed(&["customers"]);
+    untouched(&to);
+    to.sql(CUSTOMERS);
+    new.run(&["restore", "b.backup"]).good();
+    assert_eq!(new.records(), old.records());
+    assert_eq!(to.sql("SELECT name FROM customers").trim(), "Ada");
+}

@@ -7,7 +7,8 @@ mod restore;
 use std::io::{BufWriter, Write};
 
 use futures_util::StreamExt;
-use portreeve_policy::build_catalog;
+use portreeve_model::{CollectionName, MAIN_NAMESPACE};
+use portreeve_policy::Document;
 use sha2::{Digest, Sha256};
 use tokio_postgres::types::{ToSql, Type};
 
@@ -70,22 +71,8 @@ async fn made(
     // This is the moment.
     let stored = policy::load(&session).await.map_err(store(&address))?;
     let taken = options.clock.now();
-    let catalog = build_catalog(&stored.document.collections).map_err(|_| {
-        let problem = "the stored policy does not fit this version of the program";
-        store(&address)(StoreError::Corrupt(problem.into()))
-    })?;
     let mut names = own_tables(&session, &address).await?;
-    names.extend(
-        catalog
-            .iter()
-            .filter(|collection| !collection.system && collection.existing.is_none())
-            .map(|collection| {
-                (
-                    Dialect::schema(collection).to_owned(),
-                    Dialect::Postgres.bare_table(collection).to_owned(),
-                )
-            }),
-    );
+    names.extend(of_collections(&stored.document));
     let all: Vec<String> = names
         .iter()
         .map(|(schema, name)| full(schema, name))
@@ -166,6 +153,20 @@ async fn own_tables(
         .into_iter()
         .filter(|name| !LEFT_OUT.contains(&name.as_str()));
     Ok(kept.map(|name| ("portreeve".to_owned(), name)).collect())
+}
+
+// The tables of collections of our own making. What was there before is not stored with them.
+fn of_collections(document: &Document) -> impl Iterator<Item = (String, String)> {
+    let own = document.collections.iter().filter(|collection| {
+        collection.existing.is_none() && collection.name != CollectionName::main("users")
+    });
+    own.map(|collection| {
+        let schema = match collection.name.namespace() {
+            MAIN_NAMESPACE => "public",
+            other => other,
+        };
+        (schema.to_owned(), collection.name.name().to_owned())
+    })
 }
 
 // Its columns, its key, and where its numbers have got to.

@@ -4,19 +4,20 @@
 use bytes::Bytes;
 use futures_util::SinkExt;
 use portreeve_model::{new_uuid, timestamp_text};
-use portreeve_policy::build_catalog;
+use portreeve_policy::{Problem, build_catalog, describe_existing};
 use serde_json::json;
 use tokio_postgres::CopyInSink;
 
 use super::archive::{Archive, Table};
 use super::{
-    check, connect, describe, failed, full, is_archive, list, own_tables, read, run, store,
+    check, connect, describe, failed, full, is_archive, list, of_collections, own_tables, read,
+    run, store,
 };
 use crate::backup::{Backup, BackupError, RestoreOptions, Restored, Stage, Watch};
 use crate::migration;
 use crate::postgres::connect::Address;
-use crate::postgres::migrations;
 use crate::postgres::session::{LOCK, Session};
+use crate::postgres::{found, migrations};
 use crate::sql::ddl::{self, Step};
 use crate::sql::dialect::Dialect;
 use crate::work::policy;
@@ -100,14 +101,25 @@ async fn restored(
         filling.take(&mut archive, table, wanted, watch).await?;
     }
     let stored = policy::load(&session).await.map_err(store(&address))?;
-    let nothing = build_catalog(&[]);
-    let catalog = build_catalog(&stored.document.collections);
-    let (Ok(nothing), Ok(catalog)) = (nothing, catalog) else {
-        return Err(damaged(
-            options,
-            "its policy does not fit this version of the program",
-        ));
+    // Ours may point at tables that were there before.
+    let found = found(&session).await.map_err(store(&address))?;
+    let unfit = |problems: Vec<Problem>| {
+        let problem = problems
+            .first()
+            .map_or_else(String::new, ToString::to_string);
+        damaged(options, &format!("its policy does not fit: {problem}"))
     };
+    let document = &stored.document;
+    let ours = document
+        .collections
+        .iter()
+        .filter(|one| one.existing.is_none());
+    let mut collections: Vec<_> = ours.cloned().collect();
+    let taken = collections.iter().map(|one| one.name.clone()).collect();
+    let others = describe_existing(&found, &document.existing, &taken).map_err(unfit)?;
+    let nothing = build_catalog(&others.collections).map_err(unfit)?;
+    collections.extend(others.collections);
+    let catalog = build_catalog(&collections).map_err(unfit)?;
     let now = options.clock.now();
     let steps = ddl::plan(Dialect::Postgres, &nothing, &catalog, &[], &[], now)
         .map_err(|problem| damaged(options, &problem))?;
@@ -120,14 +132,7 @@ async fn restored(
             Step::Require { .. } | Step::Convert(_) => {}
         }
     }
-    let of_collections: Vec<(String, String)> = catalog
-        .iter()
-        .filter(|collection| !collection.system && collection.existing.is_none())
-        .map(|collection| {
-            let name = Dialect::Postgres.bare_table(collection);
-            (Dialect::schema(collection).to_owned(), name.to_owned())
-        })
-        .collect();
+    let of_collections: Vec<_> = of_collections(document).collect();
     let mut archive = Archive::open(options.file)?;
     if archive.digest != backup.digest {
         return Err(damaged(options, "it was changed while it was read"));
