@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod aggregates;
+mod filters;
 mod hostile;
 mod pages;
 mod paging;

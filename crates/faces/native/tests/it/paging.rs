@@ -51,6 +51,8 @@ async fn every_order_pages_alike() {
         "&sort=course.title,-score",
         "&sort=comment",
         "&sort=student,graded_at",
+        "&sort=second(graded_at),-score",
+        "&sort=-count(course.grades),score",
     ] {
         for (limit, filter) in [(1, ""), (4, ""), (7, "score is not null or weight > 2")] {
             let filter = if filter.is_empty() {
