@@ -351,6 +351,7 @@ fn collection(place: usize) -> CollectionDefinition {
             unique: false,
             default: None,
             self_writable: false,
+            kept: None,
             existing: None,
             place: Place::default(),
         }],

@@ -595,14 +595,17 @@ impl Gate {
             let Some(field) = collection.find_field(&field_name) else {
                 return Err(unknown_field(&collection, &read, &field_name));
             };
-            if !collection.is_writable(field) && *read.field(&collection, field) != Access::Never {
+            // What an export wrote down comes back as it was: the command line alone may say it.
+            let restored =
+                caller.principal == Principal::Operator && collection.field(field).kept.is_some();
+            if let Some(why) = collection.unwritable(field).filter(|_| !restored) {
+                if *read.field(&collection, field) == Access::Never {
+                    return Err(unknown_field(&collection, &read, &field_name));
+                }
                 return Err(Refused::BadValue {
                     field: field_name,
-                    message: "is made by the database and cannot be written".into(),
+                    message: why.into(),
                 });
-            }
-            if !collection.is_writable(field) {
-                return Err(unknown_field(&collection, &read, &field_name));
             }
             if values.iter().any(|(known, _)| *known == field) {
                 return Err(Refused::BadValue {

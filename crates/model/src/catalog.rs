@@ -76,8 +76,48 @@ pub struct Field {
     pub relation: Option<ToOne>,
     /// `users` only: whether the account's owner may write it even though rules read it.
     pub self_writable: bool,
+    /// What the store itself keeps in it, where it does.
+    pub kept: Option<Kept>,
     /// The column, where its table was there before.
     pub existing: Option<ExistingColumn>,
+}
+
+/// What the store keeps of each write, in fields that nobody else writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kept {
+    /// When the record was made.
+    CreatedAt,
+    /// When it was last changed.
+    UpdatedAt,
+    /// The user who made it; null for nobody and for the command line.
+    CreatedBy,
+    /// The user who last changed it.
+    UpdatedBy,
+}
+
+impl Kept {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::CreatedAt,
+        Self::UpdatedAt,
+        Self::CreatedBy,
+        Self::UpdatedBy,
+    ];
+
+    /// As written, and what its field is called unless said.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::CreatedAt => "created_at",
+            Self::UpdatedAt => "updated_at",
+            Self::CreatedBy => "created_by",
+            Self::UpdatedBy => "updated_by",
+        }
+    }
+
+    /// Whether it is a user, and not a moment.
+    pub fn is_user(self) -> bool {
+        matches!(self, Self::CreatedBy | Self::UpdatedBy)
+    }
 }
 
 /// The value of a field that was not sent.

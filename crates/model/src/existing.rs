@@ -80,14 +80,26 @@ impl Collection {
         field == self.key || self.key_parts().is_some_and(|parts| parts.contains(&field))
     }
 
-    /// Whether a field can be written at all: it is a column, and the database does not compute it.
+    /// Whether a field can be written at all: it is a column, the database does not compute it, and the store does not
+    /// keep it.
     pub fn is_writable(&self, field: FieldId) -> bool {
-        self.is_column(field)
-            && !self
-                .field(field)
-                .existing
-                .as_ref()
-                .is_some_and(|column| column.generated)
+        self.unwritable(field).is_none()
+    }
+
+    /// Why nobody can write a field.
+    pub fn unwritable(&self, field: FieldId) -> Option<&'static str> {
+        let declared = self.field(field);
+        let generated = declared
+            .existing
+            .as_ref()
+            .is_some_and(|column| column.generated);
+        if declared.kept.is_some() {
+            Some("is kept by the system and cannot be written; leave it out")
+        } else if generated || !self.is_column(field) {
+            Some("is made by the database and cannot be written")
+        } else {
+            None
+        }
     }
 
     /// Reads the text of a URL or a command line as a key of this collection.
@@ -199,6 +211,7 @@ mod tests {
             default: None,
             relation: None,
             self_writable: false,
+            kept: None,
             existing: None,
         }
     }

@@ -155,6 +155,7 @@ pub fn build_catalog(definitions: &[CollectionDefinition]) -> Result<Catalog, Ve
             nullable: !declared.required,
             unique: declared.unique,
             existing: declared.existing.clone(),
+            kept: declared.kept,
             ..field(&declared.name, declared.ty.unwrap_or(FieldType::Text), true)
         }));
         let existing = definition
@@ -253,6 +254,7 @@ fn field(name: &str, ty: FieldType, nullable: bool) -> Field {
         default: None,
         relation: None,
         self_writable: false,
+        kept: None,
         existing: None,
     }
 }

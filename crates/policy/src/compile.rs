@@ -620,11 +620,11 @@ impl Compiler<'_> {
                 continue;
             };
             let declared = collection.field(field);
-            if !collection.is_writable(field) {
+            if let Some(why) = collection.unwritable(field) {
                 self.fail(
                     &permission.place,
                     "bad_value",
-                    format!("{key}: '{name}' is made by the database and cannot be written"),
+                    format!("{key}: '{name}' {why}"),
                 );
                 continue;
             }

@@ -3,12 +3,13 @@
 
 use ipnet::IpNet;
 use portreeve_model::{
-    CollectionName, ExistingColumn, FieldType, KeySource, Literal, OnDelete, Operand, Rule,
+    CollectionName, ExistingColumn, FieldType, Kept, KeySource, Literal, OnDelete, Operand, Rule,
     Variable,
 };
 
 use crate::{ExistingSection, Place};
 
+mod bookkeeping;
 mod cases;
 mod node;
 mod position;
@@ -113,6 +114,8 @@ pub struct FieldDefinition {
     pub default: Option<serde_json::Value>,
     /// `self_writable:`, for own columns of `users`.
     pub self_writable: bool,
+    /// `bookkeeping:` of its collection has made it.
+    pub kept: Option<Kept>,
     /// The column, where its table was there before.
     pub existing: Option<ExistingColumn>,
     /// Where it stands.

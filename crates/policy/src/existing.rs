@@ -271,6 +271,7 @@ fn definition(draft: Draft<'_>) -> CollectionDefinition {
             unique: unique(column.column),
             default: None,
             self_writable: false,
+            kept: None,
             existing: Some(existing_column(column.column)),
             place: place.clone(),
         })

@@ -8,6 +8,7 @@
 //! evaluator of the test kit, a corpus case and a line in `docs/reference/rules.md`; the compiler names most of them.
 
 mod actions;
+mod bookkeeping;
 mod catalog;
 mod compile;
 mod context;
@@ -29,6 +30,7 @@ mod testing;
 mod text;
 
 pub use actions::*;
+pub use bookkeeping::keep;
 pub use catalog::*;
 pub use compile::BUILT_IN_ROLES;
 pub use context::*;

@@ -11,7 +11,7 @@ use portreeve_model::{
 use crate::{
     Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, Facts, Guards, Judgement,
     Purpose, READ_MANY, READ_ONE, Record, ResolveError, Resolver, Rights, RoleSet, Snapshot,
-    Subject, UPDATE_ONE, WriteDenial, WriteKind, WriteRefusal, WriteTemplate, eval,
+    Subject, UPDATE_ONE, WriteDenial, WriteKind, WriteRefusal, WriteTemplate, eval, keep,
 };
 
 /// Who asks a [`MemoryWorld`].
@@ -292,6 +292,9 @@ impl MemoryWorld {
         mut sent: Vec<(FieldId, Value)>,
     ) -> MemoryOutcome {
         sent.sort_by_key(|(field, _)| *field);
+        if let Some(outcome) = self.unwritable(collection, &sent) {
+            return outcome;
+        }
         let fields: Vec<FieldId> = sent.iter().map(|(field, _)| *field).collect();
         let template = match self.template(
             asker,
@@ -305,11 +308,13 @@ impl MemoryWorld {
         };
         let mut session = template.create(&sent, &asker.context);
         let mut invalid = None;
-        while let Some(assignments) = session.next_attempt() {
+        while let Some(mut assignments) = session.next_attempt() {
             if let Some(outcome) = self.bad_link(asker, &session) {
                 invalid = Some(outcome);
                 continue;
             }
+            let declared = self.catalog().get(collection);
+            keep(declared, &mut assignments, None, &asker.context);
             let Some(record) = self.new_record(asker, collection, &assignments) else {
                 invalid = Some(unstorable());
                 continue;
@@ -333,6 +338,21 @@ impl MemoryWorld {
             }
         }
         invalid.unwrap_or(MemoryOutcome::Forbidden)
+    }
+
+    fn unwritable(
+        &self,
+        collection: CollectionId,
+        sent: &[(FieldId, Value)],
+    ) -> Option<MemoryOutcome> {
+        let declared = self.catalog().get(collection);
+        let why = |(field, _): &(FieldId, Value)| {
+            let kept = declared.field(*field).kept.is_some();
+            declared.unwritable(*field).filter(|_| kept).map(|why| {
+                MemoryOutcome::Invalid(format!("'{}' {why}", declared.field(*field).name))
+            })
+        };
+        sent.iter().find_map(why)
     }
 
     // None where a required field has no value, or a unique one is taken.
@@ -417,6 +437,9 @@ impl MemoryWorld {
             return MemoryOutcome::Invalid("a record's key cannot be changed".into());
         }
         sent.retain(|(field, _)| !declared.names_record(*field));
+        if let Some(outcome) = self.unwritable(collection, &sent) {
+            return outcome;
+        }
         let fields: Vec<FieldId> = sent.iter().map(|(field, _)| *field).collect();
         let template = match self.template(
             asker,
@@ -444,11 +467,12 @@ impl MemoryWorld {
             Err(WriteDenial::Forbidden) => return MemoryOutcome::Forbidden,
         };
         let mut invalid = None;
-        while let Some(assignments) = session.next_attempt() {
+        while let Some(mut assignments) = session.next_attempt() {
             if let Some(outcome) = self.bad_link(asker, &session) {
                 invalid = Some(outcome);
                 continue;
             }
+            keep(&declared, &mut assignments, Some(&old), &asker.context);
             let mut record = (*old).clone();
             for (field, value) in assignments {
                 record.0[field.index()] = value;

@@ -162,7 +162,8 @@ impl Portreeve {
             let read =
                 |rights: &Rights| of(rights.reach()).min(of(rights.field(collection, field)));
             let write = |rights: &Rights, key_too: bool| {
-                if collection.system || (field == collection.key && !key_too) {
+                let sealed = collection.system || !collection.is_writable(field);
+                if sealed || (field == collection.key && !key_too) {
                     Possible::No
                 } else {
                     writable(rights, field)

@@ -22,7 +22,7 @@ const DOCUMENT: &[&str] = &[
     "registration",
     "tests",
 ];
-const COLLECTION: &[&str] = &["key", "fields", "relations", "indexes"];
+const COLLECTION: &[&str] = &["key", "fields", "relations", "indexes", "bookkeeping"];
 const KEY: &[&str] = &["name", "type", "source"];
 const FIELD: &[&str] = &[
     "type",
@@ -209,12 +209,24 @@ impl Reader<'_> {
                 }),
             )
         });
-        let own: Vec<FieldDefinition> = own.unwrap_or_default();
+        let mut own: Vec<FieldDefinition> = own.unwrap_or_default();
         let relations = self.get(&fields, "relations", |reader, node| {
             Some(reader.all(node, "a mapping of relations", Self::relation))
         });
         let relations: Vec<RelationDefinition> = relations.unwrap_or_default();
         self.refuse_shared_names(&fields, &key, &own);
+        if let Some(entry) = fields.entry("bookkeeping").filter(|_| users) {
+            let message = "accounts are kept by the product itself; leave 'bookkeeping' out";
+            self.problem_of(entry, "conflict", message);
+        }
+        let taken: Vec<String> = std::iter::once(key.clone())
+            .chain(own.iter().map(|field| field.name.clone()))
+            .chain(relations.iter().map(|relation| relation.name.clone()))
+            .collect();
+        let kept = self.get(&fields, "bookkeeping", |reader, node| {
+            reader.bookkeeping(node, &taken)
+        });
+        own.extend(kept.unwrap_or_default());
         let indexes = self.get(&fields, "indexes", |reader, node| {
             reader.list(node, "a list of lists of field names", Self::field_names)
         });
@@ -320,6 +332,7 @@ impl Reader<'_> {
             unique: false,
             default: None,
             self_writable: false,
+            kept: None,
             existing: None,
             place: self.place(mark),
         };

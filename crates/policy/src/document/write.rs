@@ -5,6 +5,7 @@ use portreeve_model::{
 };
 use serde_json::{Map, Value as Json, json};
 
+use super::bookkeeping::bookkeeping_to_json;
 use super::read::{USERS, default_source};
 use super::yaml;
 use super::{
@@ -207,13 +208,21 @@ pub fn collection_to_json(collection: &CollectionDefinition) -> Json {
     }
     body.map(
         "fields",
-        &named(&collection.fields, |one| one.name.clone(), field),
+        &named(
+            collection
+                .fields
+                .iter()
+                .filter(|field| field.kept.is_none()),
+            |one| one.name.clone(),
+            field,
+        ),
     );
     body.map(
         "relations",
         &named(&collection.relations, |one| one.name.clone(), relation),
     );
     body.list("indexes", &collection.indexes, |index| texts(index));
+    body.some("bookkeeping", bookkeeping_to_json(&collection.fields));
     Json::Object(body.0)
 }
 

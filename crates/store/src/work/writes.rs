@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portreeve_gate::{Authorized, Create, Delete, Update};
 use portreeve_model::{Collection, FieldDefault, FieldId, FieldType, KeySource, Value, new_uuid};
 use portreeve_policy::{
-    Access, Context, Judgement, Link, Record, WriteDenial, WriteSession, WriteTemplate,
+    Access, Context, Judgement, Link, Record, WriteDenial, WriteSession, WriteTemplate, keep,
 };
 
 use super::{Part, StatementKey, Transaction, check_versions, finish};
@@ -250,6 +250,7 @@ impl<X: Transaction> Job<'_, X> {
         mut assignments: Vec<(FieldId, Value)>,
     ) -> Result<(Record, Vec<bool>), StoreError> {
         let (template, collection) = (self.template, self.template.collection());
+        keep(collection, &mut assignments, self.old, self.context);
         if self.old.is_none() {
             self.complete(&mut assignments)?;
         }

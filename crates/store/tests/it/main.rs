@@ -14,6 +14,7 @@ macro_rules! on {
             use crate::world::{On, World};
 
             mod accounts;
+            mod bookkeeping;
             mod catalog;
             mod reads;
             mod writes;

@@ -106,6 +106,7 @@ fn plain(name: &str, ty: FieldType) -> FieldDefinition {
         unique: false,
         default: None,
         self_writable: false,
+        kept: None,
         existing: None,
         place: portreeve_policy::Place::default(),
     }

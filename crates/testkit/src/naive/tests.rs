@@ -147,6 +147,7 @@ fn field(name: &str, ty: FieldType) -> FieldDefinition {
         unique: false,
         default: None,
         self_writable: false,
+        kept: None,
         existing: None,
         place: Place::default(),
     }

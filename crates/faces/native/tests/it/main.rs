@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod aggregates;
+mod bookkeeping;
 mod filters;
 mod hostile;
 mod pages;
