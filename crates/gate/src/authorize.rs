@@ -324,7 +324,7 @@ impl Gate {
     }
 
     // Not allowed: forbidden where the collection can be seen, otherwise as if it were not there.
-    fn refuse(&self, caller: &Caller, collection: CollectionId) -> Refused {
+    pub(crate) fn refuse(&self, caller: &Caller, collection: CollectionId) -> Refused {
         if self.knows(caller, collection) {
             Refused::Forbidden
         } else {
@@ -332,7 +332,7 @@ impl Gate {
         }
     }
 
-    fn find(caller: &Caller, name: &CollectionName) -> Result<CollectionId, Refused> {
+    pub(crate) fn find(caller: &Caller, name: &CollectionName) -> Result<CollectionId, Refused> {
         caller
             .snapshot
             .catalog()
@@ -341,7 +341,7 @@ impl Gate {
             .ok_or(Refused::NotFound)
     }
 
-    fn proof<O>(&self, caller: &Caller, operation: O) -> Authorized<O> {
+    pub(crate) fn proof<O>(&self, caller: &Caller, operation: O) -> Authorized<O> {
         Authorized {
             operation,
             context: caller.context.clone(),

@@ -37,6 +37,7 @@ mod operation;
 mod plan;
 mod planner;
 mod refused;
+mod subscribe;
 
 pub use aggregate::*;
 pub use authorize::{Gate, ListRequest, Sent};
@@ -45,3 +46,4 @@ pub use literals::{caller_value, take_literals};
 pub use operation::*;
 pub use plan::*;
 pub use refused::Refused;
+pub use subscribe::{Subscribe, SubscribeRequest};

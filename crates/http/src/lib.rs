@@ -10,6 +10,7 @@
 
 mod bearer;
 mod body;
+mod events;
 mod guard;
 mod headers;
 mod json;
@@ -24,6 +25,7 @@ mod sink;
 
 pub use bearer::{MalformedToken, bearer};
 pub use body::{BodyError, MAX_BODY, MediaType, media_type, read_body, read_text};
+pub use events::{Events, Gone, event_stream, write_event, write_keep_alive};
 pub use guard::{Guard, guarded};
 pub use headers::{DECISION_ID, bytes_response};
 pub use json::{JsonError, MAX_DEPTH, parse_json};

@@ -256,6 +256,17 @@ impl Collection {
         (0..self.fields.len()).map(FieldId::at)
     }
 
+    /// Whether a record laid out by the one can be read by the other: the same name, key and fields in the same places.
+    pub fn same_shape(&self, other: &Self) -> bool {
+        let fields = |collection: &Self| {
+            let fields = collection.fields.iter();
+            fields
+                .map(|field| (Arc::clone(&field.name), field.ty))
+                .collect::<Vec<_>>()
+        };
+        self.name == other.name && self.key == other.key && fields(self) == fields(other)
+    }
+
     /// The key field.
     pub fn key_field(&self) -> &Field {
         self.field(self.key)

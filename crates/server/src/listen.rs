@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal;
 use tokio::sync::watch;
 
@@ -13,6 +13,10 @@ use crate::fail::Failure;
 
 /// How long requests under way may take once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long sent data may wait for the other end to take it.
+#[cfg(target_os = "linux")]
+const STALLED: Duration = Duration::from_secs(60);
 
 /// A socket that is bound.
 pub struct Bound {
@@ -45,8 +49,13 @@ pub fn bind(address: SocketAddr) -> Result<Bound, Failure> {
     })
 }
 
-/// Serves until the process is told to stop, then lets requests under way finish.
-pub async fn serve(bound: Bound, router: Router) -> Result<(), Failure> {
+/// Serves until the process is told to stop, then lets requests under way finish; `stopping_requests` ends those that would go
+/// on for ever.
+pub async fn serve(
+    bound: Bound,
+    router: Router,
+    stopping_requests: impl FnOnce() + Send + 'static,
+) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::error("cannot_listen", format!("cannot go on listening: {error}"))
     };
@@ -57,6 +66,7 @@ pub async fn serve(bound: Bound, router: Router) -> Result<(), Failure> {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection keeps Nagle's algorithm");
             }
+            give_up_on_stalled(stream);
         });
     let (stopping, mut stopped) = watch::channel(false);
     let mut drained = stopped.clone();
@@ -64,6 +74,7 @@ pub async fn serve(bound: Bound, router: Router) -> Result<(), Failure> {
     let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
         told_to_stop().await;
         tracing::info!("stopping: requests under way may finish");
+        stopping_requests();
         stopping.send_replace(true);
     });
     tokio::select! {
@@ -82,6 +93,17 @@ pub async fn serve(bound: Bound, router: Router) -> Result<(), Failure> {
         } => Ok(()),
     }
 }
+
+// Who takes nothing of what is sent to him, however politely, does not keep his connection and what waits for it.
+#[cfg(target_os = "linux")]
+fn give_up_on_stalled(stream: &TcpStream) {
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALLED)) {
+        tracing::debug!(%error, "a connection is not given up when it stalls");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_up_on_stalled(_: &TcpStream) {}
 
 /// Waits until the process is told to stop.
 pub async fn told_to_stop() {

@@ -21,14 +21,16 @@ pub enum Mode {
 /// Opens the data folder of a configuration.
 pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure> {
     let opened = Portreeve::open(Options {
-        location: config.data.location(),
         synchronous: config.data.synchronous(),
         development: config.server.development,
         read_only: mode == Mode::Read,
         readers: config.data.readers,
         connections: config.data.connections,
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
+        ..Options::at(
+            config.data.location(),
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+        )
     });
     opened.await.map_err(|error| match error {
         ServiceError::BadPolicy(problems) => Failure::problems(problems).hint(

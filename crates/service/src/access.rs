@@ -111,15 +111,17 @@ impl Portreeve {
         let apply = self.gate.apply_policy(caller, operation)?;
         // Before anybody is told: whoever hears of the change is answered by it. In a task of its own, so that nobody who
         // goes away in the middle leaves a policy that is stored and not in force.
-        let (store, gate, compiled) = (
+        let (store, gate, subscriptions, compiled) = (
             self.store.clone(),
             Arc::clone(&self.gate),
+            Arc::clone(&self.subscriptions),
             Arc::clone(&plan.compiled),
         );
         let applied = tokio::spawn(async move {
             let version = store.apply_policy(apply).await?;
             debug_assert_eq!(version, compiled.version());
             gate.publish(compiled);
+            subscriptions.rights_changed();
             Ok::<_, StoreError>(version)
         });
         let version = applied.await.map_err(ServiceError::internal)??;

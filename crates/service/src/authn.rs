@@ -78,6 +78,7 @@ impl Portreeve {
         let hash = token_hash(token).ok_or(ServiceError::InvalidToken)?;
         let ended = self.store.system().delete_session(hash).await?;
         self.callers.remove(&hash);
+        self.subscriptions.rights_changed();
         if ended {
             Ok(())
         } else {
@@ -92,12 +93,31 @@ impl Portreeve {
         token: Option<&str>,
         request: RequestFacts,
     ) -> Result<Caller, ServiceError> {
+        let hash = match token {
+            Some(token) => Some(token_hash(token).ok_or(ServiceError::InvalidToken)?),
+            None => None,
+        };
+        Ok(self.admitted(hash, request).await?.0)
+    }
+
+    /// The same by the token's hash, and until when it holds.
+    pub(crate) async fn admitted(
+        &self,
+        hash: Option<TokenHash>,
+        request: RequestFacts,
+    ) -> Result<(Caller, Option<i64>), ServiceError> {
         self.demand_setup()?;
         let now = self.now();
-        let Some(token) = token else {
-            return Ok(self.anonymous(now, request));
+        let Some(hash) = hash else {
+            return Ok((self.anonymous(now, request), None));
         };
-        let hash = token_hash(token).ok_or(ServiceError::InvalidToken)?;
+        let until = |caller: &Caller, expires: i64| {
+            Some(
+                caller
+                    .valid_until()
+                    .map_or(expires, |until| until.min(expires)),
+            )
+        };
         if let Some(known) = self.callers.get(&hash) {
             if known.expires <= now {
                 self.callers.remove(&hash);
@@ -105,10 +125,13 @@ impl Portreeve {
             }
             // While nobody tells us what other programs end, it is asked of the database.
             if self.store.is_informed() && self.gate.is_current(&known.caller, now) {
-                return Ok(known.caller.at(now, request));
+                let until = until(&known.caller, known.expires);
+                return Ok((known.caller.at(now, request), until));
             }
         }
-        self.admit(hash, now, request).await
+        let (caller, expires) = self.admit(hash, now, request).await?;
+        let until = until(&caller, expires);
+        Ok((caller, until))
     }
 
     /// Whoever holds the data folder: the command line and the first start.
@@ -137,7 +160,7 @@ impl Portreeve {
         hash: TokenHash,
         now: i64,
         request: RequestFacts,
-    ) -> Result<Caller, ServiceError> {
+    ) -> Result<(Caller, i64), ServiceError> {
         let system = self.store.system();
         let before = system.revocations();
         self.callers.remove(&hash);
@@ -159,7 +182,7 @@ impl Portreeve {
         };
         self.callers
             .put(hash, admitted, || system.revocations() == before);
-        Ok(caller)
+        Ok((caller, session.expires))
     }
 
     // Closed until somebody administers it: whatever the policy gives to everybody, nobody answers for it yet.

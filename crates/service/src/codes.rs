@@ -78,8 +78,12 @@ pub const TOO_SLOW: &str = "too_slow";
 /// A sum is too large or too small for its type.
 pub const OUT_OF_RANGE: &str = "out_of_range";
 
+/// As many subscriptions as one may have.
+pub const TOO_MANY_SUBSCRIPTIONS: &str = "too_many_subscriptions";
+
 /// All of them.
-pub const ALL: [&str; 38] = [
+pub const ALL: [&str; 39] = [
+    TOO_MANY_SUBSCRIPTIONS,
     NOT_FOUND,
     FORBIDDEN,
     UNKNOWN_FIELD,

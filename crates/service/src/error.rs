@@ -63,6 +63,9 @@ pub enum ServiceError {
     /// The connection to the database broke in the moment of the commit.
     #[error("the connection to the database broke: look whether it was done before you repeat it")]
     OutcomeUnknown,
+    /// The caller has as many subscriptions as he may have.
+    #[error("there are {0} subscriptions of yours already; end one first")]
+    TooManySubscriptions(usize),
     /// A read took longer than it may.
     #[error("this takes too long; ask for less at once")]
     TooSlow,
@@ -190,6 +193,7 @@ impl ServiceError {
             Self::Busy | Self::TablesChanged => codes::BUSY,
             Self::Unavailable => codes::UNAVAILABLE,
             Self::OutcomeUnknown => codes::OUTCOME_UNKNOWN,
+            Self::TooManySubscriptions(_) => codes::TOO_MANY_SUBSCRIPTIONS,
             Self::TooSlow => codes::TOO_SLOW,
             Self::OutOfRange => codes::OUT_OF_RANGE,
             Self::SetupRequired => codes::SETUP_REQUIRED,

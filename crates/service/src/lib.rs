@@ -7,6 +7,7 @@
 //! | `setup` | [`Portreeve::begin_setup`], [`Portreeve::setup`]: the closed first start |
 //! | `users` | [`Portreeve::create_user`], [`Portreeve::set_password`], [`Portreeve::list_users`] |
 //! | `records` | [`Portreeve::list`], [`Portreeve::record`], [`Portreeve::create`], [`Portreeve::update`], [`Portreeve::delete`] |
+//! | `subscribe` | [`Portreeve::subscribe`], [`Portreeve::end_subscriptions`]: being told of changes |
 //! | `collections` | [`Portreeve::collections`], [`Portreeve::create_collection`], [`Portreeve::alter_collection`], [`Portreeve::drop_collection`] |
 //! | `access` | [`Portreeve::document`], [`Portreeve::plan`], [`Portreeve::apply`] |
 //! | `me` | [`Portreeve::me`] |
@@ -36,8 +37,10 @@ mod me;
 mod open;
 mod passwords;
 mod plan;
+mod positions;
 mod records;
 mod setup;
+mod subscribe;
 mod tokens;
 mod users;
 
@@ -63,16 +66,20 @@ pub use open::Options;
 pub use plan::{Change, ChangeKind, Dropped, Part, Plan};
 pub use records::Written;
 pub use setup::SETUP_ATTEMPTS;
+pub use subscribe::{EndReason, Happening, ResetReason, Subscription, SubscriptionLimits};
 pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
 
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
-pub use portreeve_gate::{AggregateRequest, Caller, ListRequest, Principal, Sent, take_literals};
+pub use portreeve_gate::{
+    AggregateRequest, Caller, ListRequest, Principal, Sent, SubscribeRequest, take_literals,
+};
 pub use portreeve_policy::{
     Document, Place, Problem, RequestFacts, RuleError, parse_operand, parse_rule, print_rule,
     rule_from_json, rule_to_json,
 };
 pub use portreeve_store::{
-    Backup, BackupError, BackupTable, Location, Progress, ReadOutcome, Restored, Stage, Synchronous,
+    Backup, BackupError, BackupTable, FeedLimits, Location, Progress, ReadOutcome, Restored, Stage,
+    Synchronous, Told, ToldKind,
 };
 
 /// One running Portreeve: a data folder, the policy in force, and everything that can be asked of them. Shared by all
@@ -86,6 +93,8 @@ pub struct Portreeve {
     callers: callers::Callers,
     passwords: passwords::Passwords,
     setup: setup::Setup,
+    subscriptions: Arc<subscribe::Subscriptions>,
+    positions: positions::Positions,
     // Whether an active administrator exists. Until one does, nothing but setup works, except in development.
     administered: AtomicBool,
     // Changes of policy and of accounts one at a time: what was checked before a change must still hold in it.

@@ -7,15 +7,17 @@ use std::sync::{Arc, Weak};
 use portreeve_gate::Gate;
 use portreeve_model::{Clock, Entropy};
 use portreeve_policy::Snapshot;
-use portreeve_store::{Location, Notice, Store, StoreOptions, Synchronous};
+use portreeve_store::{FeedLimits, Location, Notice, Store, StoreOptions, Synchronous};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::callers::Callers;
 use crate::existing::{self, Existing};
 use crate::passwords::Passwords;
+use crate::positions::Positions;
 use crate::setup::Setup;
-use crate::{Portreeve, ServiceError};
+use crate::subscribe::Subscriptions;
+use crate::{Portreeve, ServiceError, SubscriptionLimits};
 
 /// How a data folder is opened.
 pub struct Options {
@@ -31,6 +33,10 @@ pub struct Options {
     pub readers: usize,
     /// PostgreSQL: how many connections at most.
     pub connections: usize,
+    /// How much of the change feed is kept.
+    pub feed: FeedLimits,
+    /// How many subscriptions there may be.
+    pub subscriptions: SubscriptionLimits,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives unpredictable bytes.
@@ -44,13 +50,20 @@ impl Options {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
+        Self::at(Location::Folder(folder.into()), clock, entropy)
+    }
+
+    /// The same for any place.
+    pub fn at(location: Location, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         Self {
-            location: Location::Folder(folder.into()),
+            location,
             synchronous: Synchronous::Full,
             development: false,
             read_only: false,
             readers: 2,
             connections: 10,
+            feed: FeedLimits::default(),
+            subscriptions: SubscriptionLimits::default(),
             clock,
             entropy,
         }
@@ -90,6 +103,7 @@ async fn follow(portreeve: Weak<Portreeve>, mut notices: broadcast::Receiver<Not
                 portreeve.catch_up().await
             }
         };
+        portreeve.subscriptions.rights_changed();
         if let Err(error) = done {
             // Writes are refused under an older policy whatever is done here; the next notice tries again.
             tracing::error!(%error, "a change made elsewhere could not be taken over");
@@ -105,6 +119,7 @@ impl Portreeve {
             synchronous: options.synchronous,
             readers: options.readers,
             connections: options.connections,
+            feed: options.feed,
             clock: Arc::clone(&options.clock),
             entropy: Arc::clone(&options.entropy),
         };
@@ -124,7 +139,10 @@ impl Portreeve {
         let snapshot =
             Snapshot::compile(&document, stored.version).map_err(ServiceError::BadPolicy)?;
         let administered = store.system().has_administrator(&snapshot).await?;
+        let positions = Positions::new(store.feed_secret().await?, &*options.entropy);
         let opened = Arc::new(Self {
+            positions,
+            subscriptions: Arc::new(Subscriptions::new(options.subscriptions)),
             clock: options.clock,
             entropy: options.entropy,
             store,

@@ -242,9 +242,11 @@ impl Portreeve {
         let set = self.gate.set_password(caller, operation)?;
         // In a task of its own, so that nobody who goes away in the middle leaves sessions that have ended and still work.
         let (store, gate, id) = (self.store.clone(), Arc::clone(&self.gate), user.clone());
+        let subscriptions = Arc::clone(&self.subscriptions);
         let done = tokio::spawn(async move {
             let epoch = store.set_password(set).await?;
             gate.advance_epoch(&id, epoch);
+            subscriptions.rights_changed();
             Ok::<_, StoreError>(())
         });
         done.await

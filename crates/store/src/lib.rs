@@ -6,6 +6,7 @@
 //!
 //! * `sql/` turns plans into text with typed slots. Everything that differs between databases is in `sql/dialect.rs`.
 //! * `work/` is what both databases do, written once over the two traits that a driver implements.
+//! * `feed.rs` is what was committed, in order, for those who may be told of it.
 //! * `sqlite/` is one driver: connections, the one writer thread, execution. `postgres/` is the other.
 //! * `introspect/` looks at tables that were there before.
 //! * `backup.rs` says what a backup is; `sqlite/backup/` and `postgres/backup/` make, check and put back one.
@@ -18,6 +19,7 @@
 
 mod backup;
 mod error;
+mod feed;
 mod held;
 mod introspect;
 mod migration;
@@ -35,6 +37,7 @@ pub use backup::{
     Watch,
 };
 pub use error::{OpenError, StoreError};
+pub use feed::{FeedLimits, Position, Subscription, Taken, Told, ToldKind};
 pub use options::{Location, StoreOptions, Synchronous};
 pub use outcome::{ReadOutcome, Stored, WriteOutcome};
 pub use store::{Notice, Store, StoreFacts};

@@ -41,6 +41,7 @@ pub(crate) const SQLITE: &[Migration] = migrations!(
         "accounts_policy_sessions_audit",
         "0001_accounts_policy_sessions_audit"
     ),
+    (2, "change_feed", "0002_change_feed"),
 );
 
 /// Those for PostgreSQL, in order.
@@ -51,6 +52,7 @@ pub(crate) const POSTGRES: &[Migration] = migrations!(
         "accounts_policy_sessions_audit",
         "0001_accounts_policy_sessions_audit"
     ),
+    (2, "change_feed", "0002_change_feed"),
 );
 
 /// What has still to run after these, which have run with these checksums; refuses a database that a newer or another

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use portreeve_model::{Clock, Entropy};
 
+use crate::FeedLimits;
+
 /// How a store is opened.
 #[derive(Clone)]
 pub struct StoreOptions {
@@ -16,6 +18,8 @@ pub struct StoreOptions {
     pub readers: usize,
     /// PostgreSQL: how many connections at most.
     pub connections: usize,
+    /// How much of the change feed is kept.
+    pub feed: FeedLimits,
     /// Tells the time for keys and administrative records.
     pub clock: Arc<dyn Clock>,
     /// Gives the random part of keys.
@@ -39,6 +43,7 @@ impl StoreOptions {
             synchronous: Synchronous::Full,
             readers: 2,
             connections: 10,
+            feed: FeedLimits::default(),
             clock,
             entropy,
         }

@@ -6,6 +6,7 @@ pub(crate) mod connect;
 mod digest;
 mod error;
 mod facts;
+mod feed;
 mod listen;
 mod migrations;
 mod records;
@@ -24,18 +25,20 @@ use portreeve_model::{Clock, Collection, Columns, Entropy, FieldId, RecordSink, 
 use portreeve_policy::{FoundSchema, Record, Snapshot};
 use tokio::sync::broadcast;
 
+use crate::feed::Ring;
 use crate::introspect;
 use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
-use crate::work::{Statements, policy, system, writes};
+use crate::work::{Statements, Transaction, policy, system, writes};
 use crate::{
     Account, AccountSummary, Credential, Notice, OpenError, ReadOutcome, SessionFacts, StoreError,
     StoreOptions, StoredPolicy, WriteOutcome,
 };
 use connect::Address;
 use facts::FactsThread;
+use feed::Following;
 use listen::Listening;
 use records::Request;
 use session::{Session, Writing};
@@ -51,6 +54,8 @@ pub(crate) struct Database {
     read_only: bool,
     listening: Listening,
     facts: OnceLock<FactsThread>,
+    ring: Arc<Ring>,
+    following: Following,
 }
 
 /// How many read statements are kept; emptied when full.
@@ -131,6 +136,8 @@ impl Database {
             read_only,
             listening,
             facts: OnceLock::new(),
+            ring: Arc::new(Ring::new(options.feed)),
+            following: Following::new(),
         })
     }
 
@@ -307,7 +314,23 @@ impl Database {
     }
 
     pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
-        let version = in_transaction!(self, writing => policy::apply(writing, &apply))?;
+        let operation = apply.operation();
+        // Data that falls away or is called otherwise is not in the feed record by record.
+        let lost = !operation.drops.is_empty() || !operation.renames.is_empty();
+        let work = async |writing: &Writing| {
+            writing.alone().await?;
+            // A change of tables is no change of their records.
+            writing
+                .change_tables("SET LOCAL portreeve.silent = 'on'")
+                .await?;
+            let version = policy::apply(writing, &apply).await?;
+            if lost {
+                feed::note_loss(writing).await?;
+            }
+            Ok(version)
+        };
+        let version = in_transaction!(self, writing => work(writing))?;
+        self.following.know(&operation.compiled);
         // Statements were made from another catalog.
         self.statements.clear();
         Ok(version)
@@ -420,6 +443,29 @@ impl Database {
 
     pub async fn digest(&self, with_audit: bool) -> Result<[u8; 32], StoreError> {
         ask!(self, session => digest::digest(session, with_audit))
+    }
+
+    /// The change feed.
+    pub fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    pub async fn feed_secret(&self) -> Result<Vec<u8>, StoreError> {
+        feed::secret(&self.session().await?).await
+    }
+
+    /// Has what is changed from now on put into the feed.
+    pub async fn listen(&self, snapshot: &Arc<Snapshot>) -> Result<(), StoreError> {
+        if self.read_only {
+            return Err(StoreError::ReadOnly);
+        }
+        self.following.know(snapshot);
+        let begin = async { in_transaction!(self, writing => feed::begin(writing)) };
+        let told = self.listening.changes();
+        let version = snapshot.version();
+        self.following
+            .start(&self.pool, &self.ring, told, version, begin)
+            .await
     }
 
     pub fn revocations(&self) -> u64 {

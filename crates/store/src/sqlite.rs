@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 mod budget;
+mod capture;
 mod digest;
 mod migrations;
 pub(crate) mod open;
@@ -25,6 +26,7 @@ use portreeve_model::{Clock, Collection, Columns, FieldId, RecordSink, Value};
 use portreeve_policy::{FoundSchema, Record, Snapshot};
 use rusqlite::{ErrorCode, ffi};
 
+use crate::feed::Ring;
 use crate::introspect;
 use crate::sql::aggregate;
 use crate::sql::binding::Binding;
@@ -32,8 +34,8 @@ use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
 use crate::work::{Transaction, finish, policy, ready, system, writes};
 use crate::{
-    Account, AccountSummary, Credential, OpenError, ReadOutcome, SessionFacts, StoreError,
-    StoreOptions, StoredPolicy, WriteOutcome,
+    Account, AccountSummary, Credential, FeedLimits, OpenError, ReadOutcome, SessionFacts,
+    StoreError, StoreOptions, StoredPolicy, WriteOutcome,
 };
 use reader::{Inline, LongReads};
 use records::Request;
@@ -46,6 +48,7 @@ pub(crate) struct Database {
     long: LongReads,
     statements: RwLock<HashMap<(u64, Asked), Arc<ReadStatement>>>,
     shared: Arc<Shared>,
+    ring: Arc<Ring>,
     clock: Option<Arc<dyn Clock>>,
     writer: Option<Writer>,
     // Whether others have tables in this file.
@@ -90,11 +93,13 @@ impl Database {
         let shared = Arc::new(Shared::load(&connection).map_err(|error| failed(error.into()))?);
         let long = LongReads::start(&path, options.readers, reader::LONGEST)
             .map_err(|error| failed(error.into()))?;
+        let ring = Arc::new(Ring::new(options.feed));
         let writer = Writer::start(
             connection,
             Arc::clone(&shared),
             Arc::clone(&options.clock),
             Arc::clone(&options.entropy),
+            Arc::clone(&ring),
         )
         .map_err(|error| failed(error.into()))?;
         Ok(Self {
@@ -102,6 +107,7 @@ impl Database {
             long,
             statements: RwLock::default(),
             shared,
+            ring,
             clock: Some(Arc::clone(&options.clock)),
             writer: Some(writer),
             shared_file,
@@ -146,6 +152,7 @@ impl Database {
             long,
             statements: RwLock::default(),
             shared,
+            ring: Arc::new(Ring::new(FeedLimits::default())),
             clock: None,
             writer: None,
             shared_file,
@@ -329,17 +336,59 @@ impl Database {
     }
 
     pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
+        let ring = Arc::clone(&self.ring);
+        let operation = apply.operation();
+        // Data that falls away or is called otherwise is not in the feed record by record.
+        let lost = !operation.drops.is_empty() || !operation.renames.is_empty();
         let run = move |writing: &writer::Writing<'_>| {
             ready(async {
                 Transaction::mark(writing).await?;
-                let result = policy::apply(writing, &apply).await;
+                let result = apply_uncaptured(writing, &apply).await;
                 finish(writing, result).await
             })
         };
         self.writer()?
-            .write_then(Turn::Schema, run, |version, shared| {
-                shared.set_version(*version)
+            .write_then(Turn::Schema, run, move |version, shared| {
+                shared.set_version(*version);
+                if ring.captured().is_some() {
+                    ring.capture(*version);
+                    if lost {
+                        ring.cut();
+                    }
+                }
             })
+            .await
+    }
+
+    /// The change feed.
+    pub fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    /// Has what is changed from now on put into the feed, laid out by the catalog of this policy.
+    pub async fn listen(&self, snapshot: &Arc<Snapshot>) -> Result<(), StoreError> {
+        let version = snapshot.version();
+        // Asked of the writer, who is the one to stop: it knows of the listener by now.
+        let captured = move |writing: &writer::Writing<'_>| {
+            Ok(writing.capture.ring().captured() == Some(version))
+        };
+        if self.writer()?.write(Turn::Shared, captured).await? {
+            return Ok(());
+        }
+        let (ring, snapshot) = (Arc::clone(&self.ring), Arc::clone(snapshot));
+        let run = move |writing: &writer::Writing<'_>| {
+            if writing.shared.version() != version {
+                return Err(StoreError::VersionChanged);
+            }
+            ready(async {
+                Transaction::mark(writing).await?;
+                let catalog = snapshot.catalog();
+                let result = writing.capture.listen(writing.connection, version, catalog);
+                finish(writing, result).await
+            })
+        };
+        self.writer()?
+            .write_then(Turn::Alone, run, move |(), _| ring.capture(version))
             .await
     }
 
@@ -482,6 +531,21 @@ impl Database {
     pub fn revocations(&self) -> u64 {
         self.shared.revocations()
     }
+}
+
+// Replacing a table is no change of its records: while that happens, nothing is captured.
+async fn apply_uncaptured(
+    writing: &writer::Writing<'_>,
+    apply: &Authorized<ApplyPolicy>,
+) -> Result<u64, StoreError> {
+    let (capture, connection) = (writing.capture, writing.connection);
+    if capture.ring().captured().is_none() {
+        return policy::apply(writing, apply).await;
+    }
+    capture.pause(connection)?;
+    let version = policy::apply(writing, apply).await?;
+    capture.listen(connection, version, apply.operation().compiled.catalog())?;
+    Ok(version)
 }
 
 fn request<'a>(

@@ -194,9 +194,13 @@ impl Store {
 
     /// Related records for an explanation: sees everything, as a rule's own predicates do.
     pub fn facts(&self, explain: &Authorized<Explain>) -> StoreFacts {
+        self.facts_for(explain.snapshot().catalog())
+    }
+
+    pub(crate) fn facts_for(&self, catalog: &Arc<Catalog>) -> StoreFacts {
         StoreFacts {
             store: self.clone(),
-            catalog: Arc::clone(explain.snapshot().catalog()),
+            catalog: Arc::clone(catalog),
         }
     }
 }
@@ -221,11 +225,23 @@ impl StoreFacts {
     }
 }
 
+impl StoreFacts {
+    pub(crate) fn find_all(
+        &self,
+        collection: CollectionId,
+        field: FieldId,
+        value: &Value,
+    ) -> Result<Vec<Arc<Record>>, StoreError> {
+        let declared = self.catalog.get(collection);
+        let found = on!(self.store, database => database.find(declared, field, value))?;
+        Ok(found.into_iter().map(Arc::new).collect())
+    }
+}
+
 impl Facts for StoreFacts {
     fn find(&self, collection: CollectionId, field: FieldId, value: &Value) -> Vec<Arc<Record>> {
-        let declared = self.catalog.get(collection);
-        match on!(self.store, database => database.find(declared, field, value)) {
-            Ok(found) => found.into_iter().map(Arc::new).collect(),
+        match self.find_all(collection, field, value) {
+            Ok(found) => found,
             Err(error) => {
                 // The interface has no room for failure; what is missing makes a rule unknown, which never allows.
                 tracing::error!(%error, "related records could not be read for an explanation");

@@ -5,9 +5,11 @@ mod cursor;
 mod list;
 mod object;
 mod parameters;
+mod subscribe;
 
 pub(crate) use aggregates::aggregates;
 pub(crate) use cursor::{next_cursor, stamp};
 pub(crate) use list::{list, one};
 pub(crate) use object::{Object, sent_fields};
 pub(crate) use parameters::Parameters;
+pub(crate) use subscribe::subscribe;

@@ -14,7 +14,11 @@ const JSON: &str = "application/json";
 
 /// An answer of JSON bytes.
 pub(crate) fn json_bytes(portreeve: &Portreeve, status: StatusCode, bytes: Vec<u8>) -> Response {
-    let mut response = bytes_response(status, JSON, bytes);
+    with_policy_version(portreeve, bytes_response(status, JSON, bytes))
+}
+
+/// An answer with the version of the policy it was made by.
+pub(crate) fn with_policy_version(portreeve: &Portreeve, mut response: Response) -> Response {
     let version = HeaderValue::from(portreeve.policy_version());
     response.headers_mut().insert(&POLICY_VERSION, version);
     response

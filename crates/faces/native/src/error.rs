@@ -259,6 +259,10 @@ fn service_problem(error: &ServiceError) -> Problem {
         ServiceError::Busy | ServiceError::TablesChanged => say(&BUSY, BUSY.fix),
         ServiceError::Unavailable => say(&UNAVAILABLE, UNAVAILABLE.fix),
         ServiceError::OutcomeUnknown => say(&OUTCOME_UNKNOWN, OUTCOME_UNKNOWN.fix),
+        ServiceError::TooManySubscriptions(_) => say(
+            &TOO_MANY_SUBSCRIPTIONS,
+            format!("{}. {}", told(), TOO_MANY_SUBSCRIPTIONS.fix),
+        ),
         ServiceError::TooSlow => say(&TOO_SLOW, TOO_SLOW.fix),
         ServiceError::OutOfRange => say(&OUT_OF_RANGE, OUT_OF_RANGE.fix),
         ServiceError::SetupRequired => say(&SETUP_REQUIRED, SETUP_REQUIRED.fix),

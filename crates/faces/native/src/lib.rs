@@ -21,6 +21,7 @@ mod me;
 mod records;
 mod setup;
 mod sign_in;
+mod subscribe;
 mod users;
 
 use std::sync::Arc;
@@ -98,6 +99,7 @@ fn routes() -> Routes {
             "/v1/aggregates/{collection}",
             get("records.aggregate", aggregates::list),
         ),
+        ("/v1/subscribe", get("subscribe", subscribe::subscribe)),
         ("/v1/check", post("check", check::check)),
         ("/v1/explain", post("explain", check::explain)),
         ("/v1/access", get("access.show", access::show)),

@@ -69,7 +69,10 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
         &format!("listening on http://{address}"),
         || json!({ "listening": format!("http://{address}"), "development": development }),
     );
-    let served = listen::serve(bound, router).await;
+    let served = {
+        let portreeve = Arc::clone(&portreeve);
+        listen::serve(bound, router, move || portreeve.end_subscriptions()).await
+    };
     // The last to hold the data folder closes it.
     housekeeping.abort();
     served?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::AsyncMessage;
 
@@ -21,6 +21,8 @@ struct State {
     revocations: AtomicU64,
     connected: AtomicBool,
     notices: broadcast::Sender<Notice>,
+    // How often something was said about the table of changes.
+    changes: watch::Sender<u64>,
 }
 
 impl State {
@@ -70,6 +72,11 @@ impl Listening {
         self.state.connected.load(Ordering::Acquire)
     }
 
+    /// Grows when there is something new in the table of changes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.state.changes.subscribe()
+    }
+
     pub fn notices(&self) -> broadcast::Receiver<Notice> {
         self.state.notices.subscribe()
     }
@@ -88,6 +95,7 @@ fn state() -> Arc<State> {
         revocations: AtomicU64::new(0),
         connected: AtomicBool::new(false),
         notices: broadcast::channel(KEPT).0,
+        changes: watch::Sender::new(0),
     })
 }
 
@@ -101,7 +109,12 @@ async fn listen(address: Address, state: Arc<State>) {
                 state.connected.store(true, Ordering::Release);
                 // Whatever was said while nobody listened.
                 let _ = state.notices.send(Notice::Reconnected);
+                state.changes.send_modify(|count| *count += 1);
                 while let Some(message) = messages.recv().await {
+                    if message == "changes" {
+                        state.changes.send_modify(|count| *count += 1);
+                        continue;
+                    }
                     if let Some(notice) = read(&message) {
                         state.revoke();
                         let _ = state.notices.send(notice);

@@ -13,9 +13,11 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::budget::Budget;
+use super::capture::Capture;
 use super::failure;
 use super::reader::LONGEST;
 use crate::StoreError;
+use crate::feed::Ring;
 use crate::work::Statements;
 
 /// So many tasks at most share a commit.
@@ -94,6 +96,7 @@ pub(crate) struct Writing<'a> {
     pub shared: &'a Shared,
     pub clock: &'a dyn Clock,
     pub entropy: &'a dyn Entropy,
+    pub capture: &'a Capture,
     pub statements: &'a Statements,
     undoing: Undoing,
     // What can only be undone together with everybody else's work.
@@ -216,13 +219,22 @@ impl Writer {
         shared: Arc<Shared>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        ring: Arc<Ring>,
     ) -> std::io::Result<Self> {
         let (tasks, received) = mpsc::channel(WAITING);
         let budget = Budget::of(&mut connection).map_err(std::io::Error::other)?;
+        let capture = Capture::on(&connection, ring).map_err(std::io::Error::other)?;
         let thread = std::thread::Builder::new()
             .name("portreeve-write".into())
             .spawn(move || {
-                serve(&connection, &budget, received, &shared, &*clock, &*entropy);
+                let tools = Tools {
+                    connection: &connection,
+                    budget: &budget,
+                    capture: &capture,
+                    clock: &*clock,
+                    entropy: &*entropy,
+                };
+                serve(&tools, received, &shared);
                 // Leaves a file without a log beside it; a failure costs nothing but that.
                 let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
             })?;
@@ -273,14 +285,23 @@ impl Drop for Writer {
     }
 }
 
-fn serve(
-    connection: &Connection,
-    budget: &Budget,
-    mut received: mpsc::Receiver<Task>,
-    shared: &Shared,
-    clock: &dyn Clock,
-    entropy: &dyn Entropy,
-) {
+// What the thread has.
+struct Tools<'a> {
+    connection: &'a Connection,
+    budget: &'a Budget,
+    capture: &'a Capture,
+    clock: &'a dyn Clock,
+    entropy: &'a dyn Entropy,
+}
+
+fn serve(tools: &Tools<'_>, mut received: mpsc::Receiver<Task>, shared: &Shared) {
+    let Tools {
+        connection,
+        budget,
+        capture,
+        clock,
+        entropy,
+    } = *tools;
     let statements = Statements::default();
     let mut put_off: Option<Task> = None;
     // So many groups get savepoints from the start, after one had something to undo.
@@ -313,6 +334,7 @@ fn serve(
             shared,
             clock,
             entropy,
+            capture,
             statements: &statements,
             undoing,
             spoiled,
@@ -354,6 +376,9 @@ fn serve(
         if turn != Turn::Shared {
             // Statements were made from another catalog.
             statements.clear();
+        }
+        if capture.is_idle() {
+            capture.rest(connection);
         }
     }
 }
@@ -414,6 +439,7 @@ fn run_group(
         give_up(Ended::Failed(error))
     };
     budget.set(i64::MAX, None);
+    writing.capture.begin();
     if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
         return failed(error, group.len());
     }
@@ -422,6 +448,7 @@ fn run_group(
             Some(longest) => budget.set(0, Some(longest)),
             None => budget.set(i64::MAX, None),
         }
+        writing.capture.next_task();
         work.run(writing);
         if writing.spoiled.get() {
             return give_up(Ended::Spoiled);
@@ -432,8 +459,15 @@ fn run_group(
         }
     }
     budget.set(i64::MAX, None);
+    let collected = match writing.capture.collect(connection, writing.clock) {
+        Ok(collected) => collected,
+        Err(error) => return failed(error, group.len()),
+    };
     match execute(connection, "COMMIT") {
-        Ok(()) => Ended::Committed,
+        Ok(()) => {
+            writing.capture.publish(collected);
+            Ended::Committed
+        }
         Err(error) => failed(error, group.len()),
     }
 }
@@ -443,6 +477,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
+    use crate::FeedLimits;
     use crate::work::{Transaction, finish, ready};
 
     struct Still;
@@ -464,7 +499,14 @@ mod tests {
         connection
             .execute_batch("CREATE TABLE t (a INTEGER NOT NULL UNIQUE) STRICT")
             .expect("a table");
-        let writer = Writer::start(connection, Arc::default(), Arc::new(Still), Arc::new(Still));
+        let ring = Arc::new(Ring::new(FeedLimits::default()));
+        let writer = Writer::start(
+            connection,
+            Arc::default(),
+            Arc::new(Still),
+            Arc::new(Still),
+            ring,
+        );
         Arc::new(writer.expect("a thread"))
     }
 

@@ -1,9 +1,16 @@
 //! The store from outside: through the gate, as the service uses it. Everything that is not about a folder is asked of
 //! both databases.
 
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the same tests, once for each database"
+)]
+
 mod backup;
+mod following;
 mod opening;
 mod server;
+mod told;
 mod world;
 
 macro_rules! on {
@@ -16,6 +23,7 @@ macro_rules! on {
             mod accounts;
             mod bookkeeping;
             mod catalog;
+            mod feed;
             mod reads;
             mod writes;
 

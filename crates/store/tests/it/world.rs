@@ -128,7 +128,18 @@ impl World {
 
     /// The same at a place that is there.
     pub async fn at(home: Home, document: &str) -> Self {
-        let store = Store::open(home.options()).await.unwrap();
+        Self::opened(home, document, |_| {}).await
+    }
+
+    /// The same, opened otherwise.
+    pub async fn with(on: On, document: &str, change: impl FnOnce(&mut StoreOptions)) -> Self {
+        Self::opened(Home::new(on), document, change).await
+    }
+
+    async fn opened(home: Home, document: &str, change: impl FnOnce(&mut StoreOptions)) -> Self {
+        let mut options = home.options();
+        change(&mut options);
+        let store = Store::open(options).await.unwrap();
         let gate = Gate::new(compile(&Document::default(), 0), true);
         let world = Self { store, gate, home };
         world.apply(document).await.unwrap();

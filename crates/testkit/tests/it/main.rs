@@ -5,6 +5,7 @@ mod corpus;
 mod differential;
 mod explanations;
 mod non_interference;
+mod replay;
 mod stores;
 
 /// How many cases a property runs: the number for CI, or what the environment says.

@@ -131,6 +131,7 @@ pub(crate) fn one(collection: CollectionName, query: &str) -> Result<RecordQuery
     })
 }
 
+/// A caller's filter, its values taken out.
 pub(super) fn filter(text: &str, values: &mut Vec<Literal>) -> Result<Rule, Failure> {
     let rule = if text.trim_start().starts_with('{') {
         let json = parse_json(text.as_bytes()).map_err(
@@ -182,8 +183,8 @@ pub(super) fn operand(parameter: &'static str, text: &str) -> Result<Operand, Fa
     })
 }
 
-// `course.title` as names.
-fn path(parameter: &'static str, text: &str) -> Result<Vec<String>, Failure> {
+/// `course.title` as names.
+pub(super) fn path(parameter: &'static str, text: &str) -> Result<Vec<String>, Failure> {
     text.split('.')
         .map(|name| checked(parameter, name))
         .collect()

@@ -112,6 +112,8 @@ codes! {
         "Use a profile the policy declares.";
     UNKNOWN_ROLE: "unknown_role", 422, "There is no such role",
         "Use a role the policy declares.";
+    TOO_MANY_SUBSCRIPTIONS: "too_many_subscriptions", 429, "You have as many subscriptions as you may have",
+        "Close one of them first; each connection to /v1/subscribe is one.";
     INTERNAL: "internal", 500, "Internal error",
         "Whoever runs the server finds the cause in its log under `request_id`.";
     BUSY: "busy", 503, "Too much at once",

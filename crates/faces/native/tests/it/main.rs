@@ -12,4 +12,5 @@ mod records;
 mod relations;
 mod routes;
 mod same_answer;
+mod subscribe;
 mod world;

@@ -29,6 +29,7 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("PATCH", "/v1/records/{collection}/{key}", 415),
     ("DELETE", "/v1/records/{collection}/{key}", 404),
     ("GET", "/v1/aggregates/{collection}", 404),
+    ("GET", "/v1/subscribe", 404),
     ("POST", "/v1/check", 415),
     ("POST", "/v1/explain", 401),
     ("GET", "/v1/access", 401),
@@ -39,6 +40,7 @@ const ROUTES: &[(&str, &str, u16)] = &[
 fn real(path: &str) -> String {
     path.replace("{collection}", "grades")
         .replace("{key}", "1")
+        .replace("/v1/subscribe", "/v1/subscribe?collection=grades")
         .replace("{user}", "anna")
 }
 

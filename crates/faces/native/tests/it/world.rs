@@ -171,11 +171,16 @@ impl Reply {
 impl World {
     /// An empty data folder without an administrator.
     pub async fn empty(development: bool) -> Self {
+        Self::with(|options| options.development = development).await
+    }
+
+    /// The same, opened otherwise.
+    pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = Folder::new();
         let clock = Arc::new(Still(AtomicI64::new(1_763_805_296_123_456)));
         let entropy = Arc::new(Counted(AtomicU64::new(1)));
         let mut options = Options::new(&folder.0, clock, entropy);
-        options.development = development;
+        change(&mut options);
         let portreeve = Portreeve::open(options).await.unwrap();
         let router = portreeve_native::router(Arc::clone(&portreeve));
         Self {
@@ -237,6 +242,28 @@ impl World {
             world.load("grades", values).await;
         }
         world
+    }
+
+    /// Makes the administrator.
+    pub async fn administrator(&self) {
+        let new = account(ADMIN, &[]);
+        self.portreeve.first_administrator(new).await.unwrap();
+    }
+
+    /// Makes an account.
+    pub async fn account(&self, name: &str, roles: &[&str]) {
+        let operator = self.portreeve.operator();
+        let new = account(name, roles);
+        self.portreeve.create_user(&operator, new).await.unwrap();
+    }
+
+    /// Puts an access document in force, whatever data is lost.
+    pub async fn apply(&self, document: &str) {
+        let portreeve = &self.portreeve;
+        let operator = portreeve.operator();
+        let document = Document::read("test", document).unwrap();
+        let plan = portreeve.plan(&operator, &document).await.unwrap();
+        portreeve.apply(&operator, plan, true).await.unwrap();
     }
 
     /// A further account with this role; a token for it.
@@ -334,6 +361,15 @@ impl World {
             request = request.header(header::CONTENT_TYPE, kind);
         }
         self.send(request.body(body.into()).unwrap()).await
+    }
+}
+
+fn account(name: &str, roles: &[&str]) -> NewUser {
+    NewUser {
+        username: Some(name.into()),
+        password: Some(PASSWORD.into()),
+        roles: roles.iter().map(|role| (*role).into()).collect(),
+        ..NewUser::default()
     }
 }
 

@@ -267,6 +267,12 @@ fn create(collection: &Collection, plan: &mut Plan) {
         DIALECT.table(collection),
         columns.join(",\n  ")
     ));
+    // See the migration that makes the function.
+    plan.middle(format!(
+        "CREATE TRIGGER portreeve_changes AFTER INSERT OR UPDATE OR DELETE ON {} \
+         FOR EACH ROW EXECUTE FUNCTION portreeve.capture()",
+        DIALECT.table(collection)
+    ));
     for index in indexes(collection) {
         plan.middle(create_index(collection, &index));
     }

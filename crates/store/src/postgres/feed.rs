@@ -1,0 +1,491 @@
+//! How the feed gets to know what was changed: triggers write it into a table in the same transaction, whoever changes
+//! it, and every node that has somebody listening follows that table in the order of its numbers.
+//!
+//! Numbers are given before commits, so a later one may be seen first. What is behind a missing number waits until
+//! whoever might still commit it has ended: those who hold a lock on the table, since its every writer does.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use portreeve_model::{Catalog, Collection, FieldType, Value};
+use portreeve_policy::{Record, Snapshot};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::error::failure;
+use super::session::{Session, Writing};
+use crate::StoreError;
+use crate::feed::{Change, Ring, is_captured};
+use crate::sql::dialect::Dialect;
+use crate::work::{Connection, Transaction, policy};
+
+/// Positions leave room between two numbers, where the ring says that something was missed.
+const ROOM: u32 = 8;
+
+/// So many changes are read at once.
+const BATCH: i64 = 500;
+
+/// While a number is missing, it is looked for so often.
+const MISSING: Duration = Duration::from_millis(20);
+/// Without a notification it is looked so often.
+const QUIET: Duration = Duration::from_secs(5);
+/// So often it is said that somebody listens.
+const REFRESH: Duration = Duration::from_secs(30);
+/// After a failure.
+const PAUSE: Duration = Duration::from_millis(500);
+
+const ROWS: &str = "SELECT seq, (extract(epoch FROM at) * 1000000)::int8, version, \"schema\", \"table\", \
+    before IS NOT NULL, after IS NOT NULL, \
+    ARRAY(SELECT key FROM json_each_text(before)), ARRAY(SELECT value FROM json_each_text(before)), \
+    ARRAY(SELECT key FROM json_each_text(after)), ARRAY(SELECT value FROM json_each_text(after)), transaction \
+    FROM portreeve.changes WHERE seq > $1 ORDER BY seq LIMIT $2";
+
+const WRITERS: &str = "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' \
+    AND relation = 'portreeve.changes'::regclass AND mode = 'RowExclusiveLock' \
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+/// Following the table of changes, while somebody listens.
+pub(crate) struct Following {
+    turn: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    catalogs: Arc<Catalogs>,
+}
+
+impl Following {
+    pub fn new() -> Self {
+        Self {
+            turn: tokio::sync::Mutex::new(None),
+            catalogs: Arc::default(),
+        }
+    }
+
+    /// Says which catalog a policy version has.
+    pub fn know(&self, snapshot: &Snapshot) {
+        self.catalogs.put(snapshot.version(), snapshot.catalog());
+    }
+
+    /// Follows from now on, unless it does already. `begin` has changes written down, and tells the last number before.
+    pub async fn start(
+        &self,
+        pool: &Pool,
+        ring: &Arc<Ring>,
+        told: watch::Receiver<u64>,
+        version: u64,
+        begin: impl Future<Output = Result<i64, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let mut turn = self.turn.lock().await;
+        if ring.captured().is_some() && turn.as_ref().is_some_and(|task| !task.is_finished()) {
+            return Ok(());
+        }
+        let last = begin.await?;
+        let mut follower = Follower {
+            pool: pool.clone(),
+            ring: Arc::clone(ring),
+            catalogs: Arc::clone(&self.catalogs),
+            last,
+            waiting: None,
+        };
+        let (base, earlier) = follower.earlier().await?;
+        ring.restart(version, position(base), earlier);
+        *turn = Some(tokio::spawn(async move { follower.follow(told).await }));
+        Ok(())
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(task) = self.turn.get_mut().take() {
+            task.abort();
+        }
+    }
+}
+
+/// Has changes written down, from behind the number that is told. Nobody of ours is in the middle of writing.
+pub(crate) async fn begin(writing: &Writing) -> Result<i64, StoreError> {
+    writing.alone().await?;
+    let heard = "SELECT heard_until > clock_timestamp() FROM portreeve_feed";
+    let heard = writing.ask(heard, &[]).await?;
+    let heard = heard.first().map_or(Ok(false), |row| row.boolean(0))?;
+    let last = "SELECT coalesce(pg_sequence_last_value('portreeve.changes_seq_seq'), 0)";
+    let last = writing.ask(last, &[]).await?;
+    let last = last.first().map_or(Ok(0), |row| row.integer(0))?;
+    if !heard {
+        // Between these and what comes there is something that nobody has written down.
+        writing
+            .execute("DELETE FROM portreeve_changes", &[])
+            .await?;
+        let tidied = "UPDATE portreeve_feed SET tidied = ?1";
+        writing.execute(tidied, &[last.into()]).await?;
+    }
+    writing.execute(HEARD, &[]).await?;
+    Ok(last)
+}
+
+const HEARD: &str =
+    "UPDATE portreeve_feed SET heard_until = clock_timestamp() + interval '10 minutes'";
+
+/// Notes that something changes which is not told record by record.
+pub(crate) async fn note_loss(writing: &Writing) -> Result<(), StoreError> {
+    let sql = "INSERT INTO portreeve_changes (version) SELECT version FROM portreeve_policy
+               WHERE EXISTS (SELECT FROM portreeve_feed WHERE heard_until > clock_timestamp())";
+    writing.execute(sql, &[]).await?;
+    let tell = "SELECT pg_notify('portreeve', 'changes')";
+    writing.ask(tell, &[]).await.map(drop)
+}
+
+fn position(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0) << ROOM
+}
+
+// The catalogs of the last policies.
+#[derive(Default)]
+struct Catalogs(Mutex<HashMap<u64, Arc<Tables>>>);
+
+// By schema and table.
+type Tables = HashMap<(String, String), Arc<Collection>>;
+
+/// More than one or two are in use only while policies change.
+const CATALOGS: usize = 16;
+
+impl Catalogs {
+    fn put(&self, version: u64, catalog: &Catalog) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains_key(&version) {
+            return;
+        }
+        if known.len() >= CATALOGS {
+            known.clear();
+        }
+        let collections = catalog.iter().filter(|collection| is_captured(collection));
+        let tables = collections.map(|collection| {
+            let schema = Dialect::schema(collection).to_owned();
+            let table = Dialect::Postgres.bare_table(collection).to_owned();
+            ((schema, table), Arc::clone(collection))
+        });
+        known.insert(version, Arc::new(tables.collect()));
+    }
+
+    fn get(&self, version: u64) -> Option<Arc<Tables>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&version).cloned()
+    }
+}
+
+struct Follower {
+    pool: Pool,
+    ring: Arc<Ring>,
+    catalogs: Arc<Catalogs>,
+    // The last number that is in the ring, or known to be in nobody's.
+    last: i64,
+    // Who may still commit a missing number below this one.
+    waiting: Option<(i64, HashSet<String>)>,
+}
+
+// A row of the table of changes.
+enum Noted {
+    Change(Change),
+    // Somebody else's table, or one that is not a collection any more.
+    Nothing,
+    Loss,
+}
+
+impl Follower {
+    // What is still there of before, for those who come back; and behind which number nothing is missing.
+    async fn earlier(&mut self) -> Result<(i64, Vec<Change>), StoreError> {
+        let session = Session::of(&self.pool).await?;
+        let kept = i64::try_from(self.ring.limits().changes).unwrap_or(i64::MAX);
+        let from = self.last.saturating_sub(kept).max(tidied(&session).await?);
+        let mut base = from;
+        let mut changes = vec![];
+        for (number, noted) in self.read(&session, from, kept).await? {
+            match noted {
+                Noted::Change(change) if number <= self.last => changes.push(change),
+                Noted::Loss if number <= self.last => {
+                    changes.clear();
+                    base = number;
+                }
+                _ => {}
+            }
+        }
+        Ok((base, changes))
+    }
+
+    async fn follow(&mut self, mut told: watch::Receiver<u64>) {
+        let mut failed = false;
+        let mut refreshed = tokio::time::Instant::now();
+        loop {
+            let pause = match self.step().await {
+                Ok(more) => {
+                    failed = false;
+                    match (more, &self.waiting) {
+                        (true, _) => continue,
+                        (false, Some(_)) => MISSING,
+                        (false, None) => QUIET,
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failed, true) {
+                        tracing::warn!(%error, "changes cannot be read; trying again");
+                    }
+                    PAUSE
+                }
+            };
+            if refreshed.elapsed() >= REFRESH {
+                refreshed = tokio::time::Instant::now();
+                if self.ring.is_abandoned() {
+                    self.ring.stop();
+                    return;
+                }
+                if let Err(error) = self.refresh().await {
+                    tracing::warn!(%error, "it could not be said that somebody listens; trying again");
+                }
+            }
+            // The sender goes with the database, and so does this task.
+            let _ = tokio::time::timeout(pause, told.changed()).await;
+        }
+    }
+
+    // Reads what is there; tells whether there may be more at once.
+    async fn step(&mut self) -> Result<bool, StoreError> {
+        let session = Session::of(&self.pool).await?;
+        if let Some((_, waiting)) = &mut self.waiting {
+            let writers = writers(&session).await?;
+            waiting.retain(|writer| writers.contains(writer));
+            let tidied = tidied(&session).await?;
+            if tidied > self.last {
+                // It was too slow for the others, who have tidied up already.
+                (self.last, self.waiting) = (tidied, None);
+                self.ring.cut();
+            }
+        }
+        let rows = self.read(&session, self.last, BATCH).await?;
+        let full = i64::try_from(rows.len()).unwrap_or(0) == BATCH;
+        let newest = rows.last().map(|(number, _)| *number);
+        let mut changes = vec![];
+        let mut missing = false;
+        for (number, noted) in rows {
+            if number > self.last + 1 {
+                let ended = self
+                    .waiting
+                    .as_ref()
+                    .is_some_and(|(below, writers)| number <= *below && writers.is_empty());
+                if !ended {
+                    missing = true;
+                    break;
+                }
+            }
+            self.last = number;
+            match noted {
+                Noted::Change(change) => add(&mut changes, change),
+                Noted::Nothing => {}
+                Noted::Loss => {
+                    self.ring.publish(std::mem::take(&mut changes));
+                    self.ring.cut();
+                }
+            }
+        }
+        self.ring.publish(changes);
+        if !missing {
+            self.waiting = None;
+            return Ok(full);
+        }
+        let waits = self
+            .waiting
+            .as_ref()
+            .is_some_and(|(below, writers)| !writers.is_empty() && *below > self.last);
+        if !waits {
+            // Asked for after the rows were read: who is not among them has ended, and the next look sees all he did.
+            let writers = writers(&session).await?;
+            self.waiting = newest.map(|newest| (newest, writers));
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    async fn read(
+        &self,
+        session: &Session,
+        from: i64,
+        most: i64,
+    ) -> Result<Vec<(i64, Noted)>, StoreError> {
+        let statement = session.prepare(ROWS).await?;
+        let rows = session
+            .client()
+            .query(&statement, &[&from, &most])
+            .await
+            .map_err(failure)?;
+        let mut noted = Vec::with_capacity(rows.len());
+        for row in rows {
+            let number: i64 = row.try_get(0).map_err(failure)?;
+            noted.push((number, self.noted(session, &row, number).await?));
+        }
+        Ok(noted)
+    }
+
+    async fn noted(
+        &self,
+        session: &Session,
+        row: &tokio_postgres::Row,
+        number: i64,
+    ) -> Result<Noted, StoreError> {
+        let name = |place: usize| -> Result<Option<String>, StoreError> {
+            row.try_get(place).map_err(failure)
+        };
+        let (Some(schema), Some(table)) = (name(3)?, name(4)?) else {
+            return Ok(Noted::Loss);
+        };
+        let version: i64 = row.try_get(2).map_err(failure)?;
+        let version = u64::try_from(version).unwrap_or(0);
+        let Some(tables) = self.tables(session, version).await? else {
+            return Ok(Noted::Loss);
+        };
+        let Some(collection) = tables.get(&(schema, table)) else {
+            return Ok(Noted::Nothing);
+        };
+        let record = |there: usize, names: usize| -> Result<Option<Record>, StoreError> {
+            if !row.try_get::<_, bool>(there).map_err(failure)? {
+                return Ok(None);
+            }
+            let names: Vec<String> = row.try_get(names).map_err(failure)?;
+            let place = if there == 5 { 8 } else { 10 };
+            let values: Vec<Option<String>> = row.try_get(place).map_err(failure)?;
+            let mut by_name: HashMap<String, Option<String>> =
+                names.into_iter().zip(values).collect();
+            let fields = collection.fields.iter();
+            let value = fields.map(|field| {
+                let text = by_name.remove(Dialect::column_name(field)).flatten();
+                text.map_or(Value::Null, |text| value(field.ty, text))
+            });
+            Ok(Some(Record(value.collect())))
+        };
+        let (before, after) = (record(5, 7)?, record(6, 9)?);
+        if before == after {
+            return Ok(Noted::Nothing);
+        }
+        Ok(Noted::Change(Change {
+            position: position(number),
+            collection: Arc::clone(collection),
+            at: row.try_get(1).map_err(failure)?,
+            transaction: u64::try_from(row.try_get::<_, i64>(11).map_err(failure)?).unwrap_or(0),
+            before,
+            after,
+            version,
+        }))
+    }
+
+    // Of a policy that another node has put in force, it is read; one that is in force no more is lost.
+    async fn tables(
+        &self,
+        session: &Session,
+        version: u64,
+    ) -> Result<Option<Arc<Tables>>, StoreError> {
+        if let Some(known) = self.catalogs.get(version) {
+            return Ok(Some(known));
+        }
+        let stored = policy::load(session).await?;
+        if stored.version == version
+            && let Ok(snapshot) = Snapshot::compile(&stored.document, version)
+        {
+            self.catalogs.put(version, snapshot.catalog());
+        }
+        Ok(self.catalogs.get(version))
+    }
+
+    // Says that somebody listens, and tidies up.
+    async fn refresh(&self) -> Result<(), StoreError> {
+        let session = Session::of(&self.pool).await?;
+        let heard = format!(
+            "{} WHERE heard_until > clock_timestamp()",
+            HEARD.replace("portreeve_", "portreeve.")
+        );
+        let heard = session
+            .client()
+            .execute(&heard, &[])
+            .await
+            .map_err(failure)?;
+        if heard == 0 {
+            // Nobody has said so for too long, and what was changed since is not written down.
+            let again = HEARD.replace("portreeve_", "portreeve.");
+            session
+                .client()
+                .execute(&again, &[])
+                .await
+                .map_err(failure)?;
+            self.ring.cut();
+        }
+        let kept = i64::try_from(self.ring.limits().changes).unwrap_or(i64::MAX);
+        let tidy = "WITH aged AS (SELECT max(seq) AS seq FROM portreeve.changes \
+              WHERE at < clock_timestamp() - interval '10 minutes' AND seq <= $2), \
+            marked AS (UPDATE portreeve.feed SET tidied = greatest(tidied, $1, coalesce(aged.seq, 0)) FROM aged \
+              RETURNING tidied) \
+            DELETE FROM portreeve.changes c USING marked WHERE c.seq <= marked.tidied";
+        let old = self.last.saturating_sub(kept.saturating_mul(2));
+        session
+            .client()
+            .execute(tidy, &[&old, &self.last])
+            .await
+            .map_err(failure)?;
+        Ok(())
+    }
+}
+
+// What one transaction does to a record is one change: nobody has seen what was in between.
+fn add(changes: &mut Vec<Change>, mut change: Change) {
+    let key = change.collection.key;
+    let earlier = changes.iter().rposition(|earlier| {
+        earlier.transaction == change.transaction
+            && earlier.collection.name == change.collection.name
+            && match (&earlier.after, &change.before) {
+                (Some(after), Some(before)) => after.get(key) == before.get(key),
+                _ => false,
+            }
+    });
+    if let Some(earlier) = earlier {
+        change.before = changes.remove(earlier).before;
+        if change.before == change.after {
+            return;
+        }
+    }
+    changes.push(change);
+}
+
+/// What all nodes make the ids of events with.
+pub(crate) async fn secret(session: &Session) -> Result<Vec<u8>, StoreError> {
+    let sql = "SELECT secret FROM portreeve.feed";
+    let row = session
+        .client()
+        .query_one(sql, &[])
+        .await
+        .map_err(failure)?;
+    row.try_get(0).map_err(failure)
+}
+
+async fn tidied(session: &Session) -> Result<i64, StoreError> {
+    let sql = "SELECT tidied FROM portreeve.feed";
+    let row = session
+        .client()
+        .query_one(sql, &[])
+        .await
+        .map_err(failure)?;
+    row.try_get(0).map_err(failure)
+}
+
+async fn writers(session: &Session) -> Result<HashSet<String>, StoreError> {
+    let rows = session
+        .client()
+        .query(WRITERS, &[])
+        .await
+        .map_err(failure)?;
+    rows.iter()
+        .map(|row| row.try_get(0).map_err(failure))
+        .collect()
+}
+
+// As the list would read it. What is no value of ours (not a number, without an end) is none.
+fn value(ty: FieldType, text: String) -> Value {
+    match ty {
+        FieldType::Text | FieldType::Json => Value::Text(text),
+        _ => Value::from_text(ty, &text).unwrap_or(Value::Null),
+    }
+}
