@@ -459,6 +459,7 @@ mod tests {
                 default: None,
                 relation: None,
                 self_writable: false,
+                kept: None,
                 existing: None,
             }],
             relations: vec![],
