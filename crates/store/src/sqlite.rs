@@ -90,6 +90,9 @@ impl Database {
             .map_err(|error| failed(error.into()))?;
         open::check_build(&connection).map_err(|error| failed(error.into()))?;
         migrations::run(&connection, &path, options.clock.now())?;
+        if !shared_file {
+            open::look_over(&connection).map_err(|error| failed(error.into()))?;
+        }
         let shared = Arc::new(Shared::load(&connection).map_err(|error| failed(error.into()))?);
         let long = LongReads::start(&path, options.readers, reader::LONGEST)
             .map_err(|error| failed(error.into()))?;
@@ -483,11 +486,16 @@ impl Database {
     }
 
     pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
-        self.writer()?
-            .write(Turn::Shared, move |writing| {
-                ready(system::expire_sessions(writing, now))
-            })
-            .await
+        let ours = !self.shared_file;
+        let run = move |writing: &writer::Writing<'_>| {
+            let expired = ready(system::expire_sessions(writing, now))?;
+            // This comes by every hour, and tables grow meanwhile.
+            if ours {
+                open::look_over(writing.connection).map_err(failure)?;
+            }
+            Ok(expired)
+        };
+        self.writer()?.write(Turn::Shared, run).await
     }
 
     pub fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
