@@ -84,6 +84,8 @@ pub fn measure(
 
     let settings = Settings {
         durable: synchronous == "FULL",
+        on_disk: true,
+        ..Settings::default()
     };
     let server = match std::env::var("TEST_POSTGRES_URL") {
         Ok(_) => Postgres::find(),

@@ -10,6 +10,7 @@ mod feed;
 mod listen;
 mod migrations;
 mod records;
+mod refused;
 pub(crate) mod session;
 mod values;
 
@@ -114,6 +115,7 @@ impl Database {
     ) -> Result<Self, OpenError> {
         let address = Address::parse(url)?;
         let pool = address.pool(options.connections)?;
+        address.greet(&pool).await?;
         let session = Session::of(&pool)
             .await
             .map_err(|error| address.unopened(error))?;
@@ -150,6 +152,7 @@ impl Database {
     pub async fn tables_of(url: &str) -> Result<FoundSchema, OpenError> {
         let address = Address::parse(url)?;
         let pool = address.pool(1)?;
+        address.greet(&pool).await?;
         let looked = async { found(&Session::of(&pool).await?).await };
         looked.await.map_err(|error| address.unopened(error))
     }

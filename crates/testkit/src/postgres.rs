@@ -10,6 +10,7 @@
 //! let url = database.url(); // for whatever is tested
 //! ```
 
+mod certificates;
 mod cluster;
 mod private;
 mod programs;
@@ -36,6 +37,11 @@ pub struct Settings {
     /// Commits are handed over for good before they are acknowledged. Off, since no test but those that kill the server needs
     /// it.
     pub durable: bool,
+    /// Its files are on a disk, so that commits take as long as they do for others. In memory, where that is large enough,
+    /// they survive every death but the machine's as well.
+    pub on_disk: bool,
+    /// Only encrypted connections are taken; [`Postgres::authority`] is whom its certificate is by.
+    pub encrypted: bool,
 }
 
 /// A server.
@@ -159,6 +165,20 @@ impl Postgres {
             server: Arc::clone(&self.server),
             name,
         }
+    }
+
+    /// The certificate of the authority that an encrypted server's own is by, as a file. The server is `localhost` and
+    /// `127.0.0.1`.
+    ///
+    /// # Panics
+    /// When it is not [`private`](Self::private).
+    pub fn authority(&self) -> PathBuf {
+        let mut file = PathBuf::new();
+        self.control(|private| {
+            file = private.authority();
+            Ok(())
+        });
+        file
     }
 
     /// Stops the server in order and starts it again, at the same address.

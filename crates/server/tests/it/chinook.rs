@@ -513,7 +513,7 @@ fn the_guide_says_what_is_so(shop: &mut Shop) {
         format!("\"total\": {}", list["page"]["total"]),
         spaced(&sums["data"][0]),
     ] {
-        let shown = shown.replace('{', "").replace('}', "");
+        let shown = shown.replace(['{', '}'], "");
         assert!(
             GUIDE.contains(shown.trim()),
             "the guide does not say: {shown}"

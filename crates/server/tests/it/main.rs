@@ -7,6 +7,7 @@ mod backup_postgres;
 mod can;
 mod chinook;
 mod config;
+mod database;
 mod export;
 mod kill;
 mod program;

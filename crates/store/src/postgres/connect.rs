@@ -15,6 +15,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::failure;
+use super::refused;
 use crate::{OpenError, StoreError};
 
 /// How long anybody waits for a connection.
@@ -124,6 +125,18 @@ impl Address {
                     self.config.connect(tls.clone()).await.map_err(failure)?;
                 Ok((client, Notifications::Tls(Box::new(connection))))
             }
+        }
+    }
+
+    /// Makes the first connection. What is in its way is told to whoever has to change something about it.
+    pub async fn greet(&self, pool: &Pool) -> Result<(), OpenError> {
+        match pool.get().await {
+            Err(PoolError::Backend(error)) => Err(OpenError::Unfit {
+                address: self.shown.clone(),
+                problem: refused::why(&error).into(),
+            }),
+            // Everything else comes again with the first question.
+            _ => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Settings;
+use super::certificates;
 use super::programs::Programs;
 
 const PREFIX: &str = "portreeve-postgres-";
@@ -54,13 +55,13 @@ struct Account {
 impl Cluster {
     /// Makes one. The lock is to be kept for as long as it is used.
     pub fn create(programs: &Programs, settings: Settings) -> Result<(Self, File), String> {
-        let parent = place();
+        let parent = place(settings);
         sweep(&parent);
         let folder = parent.join(format!("{PREFIX}{}", drawn()));
         let alive = take(&folder)
             .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
         let account = account(&folder)?;
-        let port = free_port().map_err(|error| format!("no port is free: {error}"))?;
+        let port = free_port()?;
         let password = drawn();
         let cluster = Self {
             programs: programs.clone(),
@@ -79,10 +80,7 @@ impl Cluster {
 
     fn fill(&self, password: &str, port: u16, settings: Settings) -> Result<(), String> {
         let secret = self.folder.join("password");
-        let written = fs::write(&secret, password)
-            .and_then(|()| fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)))
-            .and_then(|()| self.give(&secret));
-        written.map_err(|error| format!("{}: {error}", secret.display()))?;
+        self.put(&secret, password)?;
         self.init(&secret)?;
         let durability = if settings.durable { "on" } else { "off" };
         // No parallel plans: where /dev/shm is small, as in containers, they fail.
@@ -92,8 +90,37 @@ impl Cluster {
              logging_collector = off\nlc_messages = 'C'\n"
         );
         let file = self.data().join("postgresql.auto.conf");
-        let known = fs::read_to_string(&file).unwrap_or_default();
-        fs::write(&file, known + &more).map_err(|error| format!("{}: {error}", file.display()))
+        let told = fs::read_to_string(&file).unwrap_or_default() + &more;
+        if settings.encrypted {
+            self.encrypt()?;
+            self.put(&file, &format!("{told}ssl = on\n"))
+        } else {
+            self.put(&file, &told)
+        }
+    }
+
+    fn encrypt(&self) -> Result<(), String> {
+        let made = certificates::make()?;
+        self.put(&self.data().join("authority.crt"), &made.authority)?;
+        self.put(&self.data().join("server.crt"), &made.server)?;
+        self.put(&self.data().join("server.key"), &made.key)?;
+        self.put(
+            &self.data().join("pg_hba.conf"),
+            "hostssl all all 127.0.0.1/32 scram-sha-256\n",
+        )
+    }
+
+    /// The certificate of whom the server's own is by. In a folder that only the server may enter, as the rest.
+    pub fn authority(&self) -> PathBuf {
+        self.data().join("authority.crt")
+    }
+
+    // Writes a file that the server reads and nobody else.
+    fn put(&self, file: &Path, text: &str) -> Result<(), String> {
+        let written = fs::write(file, text)
+            .and_then(|()| fs::set_permissions(file, fs::Permissions::from_mode(0o600)))
+            .and_then(|()| self.give(file));
+        written.map_err(|error| format!("{}: {error}", file.display()))
     }
 
     fn init(&self, secret: &Path) -> Result<(), String> {
@@ -189,17 +216,19 @@ pub fn is_alive(folder: &Path) -> bool {
 
 /// A word that nobody else has.
 pub fn drawn() -> String {
-    // The standard library's own seeds: the word is only to differ, and the password keeps other users of this machine
-    // from a server that holds nothing.
-    let word = || RandomState::new().build_hasher().finish();
-    format!("{:016x}", word())
+    format!("{:016x}", number())
 }
 
-// In memory where that is large enough, those that are to be durable too: what a killed process has handed to the system is
-// kept in either place, and a start after a kill has thousands of files to sync.
-fn place() -> PathBuf {
+// The standard library's own seeds: the word is only to differ, and the password keeps other users of this machine from a
+// server that holds nothing.
+fn number() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+// In memory if possible, those that are to be durable too: a start after a kill has thousands of files to sync.
+fn place(settings: Settings) -> PathBuf {
     let memory = Path::new("/dev/shm");
-    if room(memory).is_some_and(|kilobytes| kilobytes >= ROOM) {
+    if !settings.on_disk && room(memory).is_some_and(|kilobytes| kilobytes >= ROOM) {
         memory.to_owned()
     } else {
         std::env::temp_dir()
@@ -266,6 +295,10 @@ fn entry(users: &str, name: &str) -> Option<Account> {
     (uid != 0).then_some(Account { uid, gid })
 }
 
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+// Below those that systems give to connections, which come and go by the thousand while the server is made or restarted.
+fn free_port() -> Result<u16, String> {
+    (0..100)
+        .filter_map(|_| u16::try_from(20_000 + number() % 12_000).ok())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .ok_or_else(|| "no port is free".to_owned())
 }

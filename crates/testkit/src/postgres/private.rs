@@ -1,6 +1,7 @@
 //! A server of one test's own, a child of its process.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::Settings;
@@ -11,6 +12,7 @@ use super::programs::Programs;
 pub struct Private {
     cluster: Cluster,
     child: Option<Child>,
+    killed: bool,
     /// Locked for as long as we live, so that nobody takes the files for left behind.
     _alive: File,
 }
@@ -22,10 +24,15 @@ impl Private {
         let mut private = Self {
             cluster,
             child: None,
+            killed: false,
             _alive: alive,
         };
         private.run()?;
         Ok(private)
+    }
+
+    pub fn authority(&self) -> PathBuf {
+        self.cluster.authority()
     }
 
     pub fn url(&self) -> String {
@@ -36,7 +43,7 @@ impl Private {
     /// fails at once and is tried again.
     pub fn run(&mut self) -> Result<(), String> {
         assert!(self.child.is_none(), "it runs already");
-        let mut tries = 10;
+        let mut tries = if self.killed { 50 } else { 1 };
         loop {
             let mut child = self.spawn()?;
             let id = child.id();
@@ -45,15 +52,16 @@ impl Private {
                 .wait(Some(id), || !matches!(child.try_wait(), Ok(None)));
             let Err(problem) = ready else {
                 self.child = Some(child);
+                self.killed = false;
                 return Ok(());
             };
             let _ = child.kill();
             let _ = child.wait();
             tries -= 1;
-            if tries == 0 || !problem.contains("still in use") {
+            if tries == 0 {
                 return Err(problem);
             }
-            std::thread::sleep(std::time::Duration::from_millis(300));
+            std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
 
@@ -90,6 +98,7 @@ impl Private {
     /// Kills its first process.
     pub fn kill(&mut self) -> Result<(), String> {
         let mut child = self.running()?;
+        self.killed = true;
         let killed = child.kill().and_then(|()| child.wait());
         killed.map(drop).map_err(|error| error.to_string())
     }

@@ -37,7 +37,10 @@ fn what_the_server_refuses_fails_the_test_with_its_words() {
 
 #[test]
 fn a_private_server_comes_back_with_what_was_committed_however_it_went() {
-    let Some(postgres) = Postgres::private(Settings { durable: true }) else {
+    let Some(postgres) = Postgres::private(Settings {
+        durable: true,
+        ..Settings::default()
+    }) else {
         return;
     };
     let database = postgres.database();
@@ -85,4 +88,31 @@ fn a_shared_server_is_found_again_and_ends_with_its_file() {
     let folder = PathBuf::from(std::fs::read_to_string(&place).unwrap());
     std::fs::remove_file(folder.join("url")).unwrap();
     std::fs::remove_file(&place).unwrap();
+}
+
+#[test]
+fn an_encrypted_server_takes_no_other_connection() {
+    let settings = Settings {
+        encrypted: true,
+        ..Settings::default()
+    };
+    let Some(postgres) = Postgres::private(settings) else {
+        return;
+    };
+    let database = postgres.database();
+    let question = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    assert_eq!(database.sql(question), "t\n");
+    let with = |settings: &str| {
+        let url = format!("{}?{settings}", database.url());
+        psql::run(&postgres.server.programs, &url, question)
+    };
+    assert!(with("sslmode=disable").is_err());
+    let authority = postgres.authority();
+    let known = format!("sslmode=verify-full&sslrootcert={}", authority.display());
+    assert_eq!(with(&known), Ok("t\n".to_owned()));
+    let other = certificates::make().unwrap().authority;
+    let file = authority.with_extension("other");
+    std::fs::write(&file, other).unwrap();
+    let unknown = format!("sslmode=verify-full&sslrootcert={}", file.display());
+    assert!(with(&unknown).is_err());
 }

@@ -95,7 +95,10 @@ impl Scene {
     pub fn postgres(victim: Victim) -> Option<Self> {
         let server = match victim {
             Victim::Program => Postgres::find()?,
-            Victim::Database => Postgres::private(Settings { durable: true })?,
+            Victim::Database => Postgres::private(Settings {
+                durable: true,
+                ..Settings::default()
+            })?,
         };
         let database = server.database();
         Some(Self {
