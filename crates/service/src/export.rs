@@ -137,12 +137,15 @@ impl Portreeve {
         let mut pages = pages::Pages::of(&step.collection, None);
         while let Some(rows) = pages.next(self, caller).await? {
             let later = rows.into_iter().filter_map(|mut row| {
-                let values: Row = step
+                let mut values: Row = step
                     .later
                     .iter()
                     .filter_map(|field| Some((field.clone(), row.remove(field)?)))
                     .filter(|(_, value)| !value.is_null())
                     .collect();
+                if !values.is_empty() {
+                    keep_as_it_was(&step.collection, &row, &mut values);
+                }
                 let key = row.remove(&*step.collection.key_field().name)?;
                 (!values.is_empty()).then_some((key, values))
             });
@@ -199,11 +202,22 @@ impl Writing<'_> {
                     values.insert(field, value);
                 }
             }
+            keep_as_it_was(&self.collection, &row, &mut values);
             let key = row.get(&*self.collection.key_field().name).cloned();
             self.later.push((key.unwrap_or_default(), values));
             self.take(row, bindings)?;
         }
         Ok(self.later)
+    }
+}
+
+// To point at something afterwards is a change, and would be kept as one of now.
+fn keep_as_it_was(collection: &Collection, row: &Row, values: &mut Row) {
+    for field in &collection.fields {
+        let said = field.kept.is_some() && !values.contains_key(&*field.name);
+        if let Some(value) = row.get(&*field.name).filter(|_| said) {
+            values.insert(field.name.to_string(), value.clone());
+        }
     }
 }
 

@@ -17,6 +17,7 @@ collections:
   folders:
     key: { id: integer }
     fields: { title: text, parent: { to: folders, on_delete: cascade } }
+    bookkeeping: { created_at: made_at, updated_at: changed_at, updated_by: changed_by }
   reports:
     key: { code: text }
     fields:
@@ -42,7 +43,7 @@ pub const LINES: &str = r#"{"user": {"id": "0194e29f-0000-7000-8000-000000000001
 {"user": {"id": "0194e29f-0000-7000-8000-000000000003", "key": "0194e29f-0000-7000-8000-000000000003", "number": 12, "username": null, "email": null, "status": "disabled", "confirmed": false, "provider": "elsewhere", "created": "2020-01-02T03:04:05Z", "bindings": [], "values": {}}}
 {"record": {"collection": "places", "values": {"id": "0194e2a0-0000-7000-8000-000000000001", "name": "North \"end\"\nü😀", "keeper": {"user": "anna"}}}}
 {"record": {"collection": "places", "values": {"id": "0194e2a0-0000-7000-8000-000000000002", "name": ""}}}
-{"record": {"collection": "folders", "values": {"id": 9, "title": "root"}}}
+{"record": {"collection": "folders", "values": {"id": 9, "title": "root", "made_at": "2020-01-02T03:04:05Z", "changed_by": {"user": "anna"}}}}
 {"record": {"collection": "folders", "values": {"id": 3, "title": "below", "parent": 9}}}
 {"record": {"collection": "folders", "values": {"id": 2, "title": "further below", "parent": 3}}}
 {"record": {"collection": "folders", "values": {"id": 20, "title": "itself"}}}
