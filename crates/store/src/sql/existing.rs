@@ -258,9 +258,12 @@ fn postgres_value(existing: &ExistingColumn, ty: FieldType, column: String) -> S
 }
 
 fn postgres_stored(existing: &ExistingColumn, ty: FieldType, parameter: String) -> String {
+    let declared = &*existing.declared;
     match ty {
-        FieldType::Text if !is_plain_text(&existing.declared) => {
-            format!("CAST({parameter} AS {})", existing.declared)
+        // Without its length: a cast would cut off what is too long, where the column itself refuses it.
+        FieldType::Text if declared.starts_with("numeric") => format!("{parameter}::numeric"),
+        FieldType::Text if declared != "text" && !declared.starts_with("character") => {
+            format!("CAST({parameter} AS {declared})")
         }
         _ => parameter,
     }

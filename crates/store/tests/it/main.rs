@@ -7,6 +7,7 @@
 )]
 
 mod backup;
+mod existing;
 mod following;
 mod opening;
 mod server;
