@@ -8,6 +8,7 @@ mod can;
 mod chinook;
 mod config;
 mod database;
+mod existing;
 mod export;
 mod kill;
 mod program;
