@@ -300,6 +300,19 @@ impl Store {
         }, database.feed_secret().await.map(Some))
     }
 
+    /// Whether changes of a collection get into the feed. On PostgreSQL nothing is put on other people's tables.
+    pub fn tells_of(&self, collection: &Collection) -> bool {
+        let existing = collection.existing.is_some();
+        is_captured(collection)
+            && on!(self, database => {
+                let _ = database;
+                true
+            }, {
+                let _ = database;
+                !existing
+            })
+    }
+
     /// Begins a subscription: from behind a position where it is still known, otherwise from now on. Whether it is
     /// the position that was asked for, [`Subscription::position`] tells.
     pub async fn subscribe(
