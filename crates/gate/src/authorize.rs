@@ -1,5 +1,9 @@
 //! Admits callers and authorizes operations.
 
+mod aggregate;
+mod change;
+mod write;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -8,18 +12,16 @@ use portreeve_model::{
     CollectionId, CollectionName, FieldId, FieldType, Literal, Page, Query, RecordQuery, Value,
 };
 use portreeve_policy::{
-    Access, ActionId, CREATE_ONE, Context, DELETE_ONE, DeleteTemplate, READ_COUNT, READ_MANY,
-    READ_ONE, RequestFacts, Rights, Snapshot, UPDATE_ONE, WriteKind, WriteRefusal, WriteTemplate,
+    Access, ActionId, Context, DeleteTemplate, READ_COUNT, READ_MANY, READ_ONE, RequestFacts,
+    Rights, Snapshot, WriteKind, WriteTemplate,
 };
 
 use crate::cache::Cache;
-use crate::planner::{Planned, PlannedAggregate, Planner, unknown_field};
+use crate::planner::{Planned, PlannedAggregate, Planner};
 use crate::{
-    ApplyPolicy, Authorized, Caller, Create, CreateUser, CredentialFacts, Delete, Explain,
-    ListUsers, Principal, Read, Refused, SetPassword, Update, Window, caller_value,
+    ApplyPolicy, Authorized, Caller, CreateUser, CredentialFacts, Explain, ListUsers, Principal,
+    Read, Refused, SetPassword, Window, caller_value,
 };
-
-mod aggregate;
 
 /// The one place that admits callers and authorizes what they ask.
 pub struct Gate {
@@ -29,7 +31,7 @@ pub struct Gate {
     plans: Cache<PlanKey, Planned>,
     aggregates: Cache<aggregate::AggregateKey, PlannedAggregate>,
     writes: Cache<WriteKey, CachedWrite>,
-    deletes: Cache<(u64, u64), DeleteTemplate>,
+    deletes: Cache<(u64, u64, bool), DeleteTemplate>,
     narrowed: Cache<(u64, u64), Rights>,
 }
 
@@ -470,229 +472,6 @@ impl Gate {
         collection.parse_key(key).map_err(|_| Refused::NotFound)
     }
 
-    /// A new record.
-    pub fn create(
-        &self,
-        caller: &Caller,
-        name: &CollectionName,
-        sent: Sent,
-    ) -> Result<Authorized<Create>, Refused> {
-        let (template, values) = self.write(caller, name, WriteKind::Create, CREATE_ONE, sent)?;
-        Ok(self.proof(caller, Create { template, values }))
-    }
-
-    /// A change of one record.
-    pub fn update(
-        &self,
-        caller: &Caller,
-        name: &CollectionName,
-        key: &str,
-        sent: Sent,
-    ) -> Result<Authorized<Update>, Refused> {
-        let collection = Self::find(caller, name)?;
-        let declared = Arc::clone(caller.snapshot.catalog().get(collection));
-        let value = self.key(caller, collection, key);
-        // A key names its record for good, and so does each part of it; sending the same one back changes nothing.
-        let mut rest = vec![];
-        for (field, json) in sent {
-            let named = declared.find_field(&field);
-            if let Some(named) = named.filter(|named| declared.names_record(*named)) {
-                let known = value
-                    .as_ref()
-                    .ok()
-                    .and_then(|key| named_by(&declared, key, named));
-                let same = Value::from_json(declared.field(named).ty, &json).ok() == known;
-                if !same && self.knows(caller, collection) {
-                    let message = "a record's key cannot be changed".into();
-                    return Err(Refused::BadValue { field, message });
-                }
-            } else {
-                rest.push((field, json));
-            }
-        }
-        let (template, values) = self.write(caller, name, WriteKind::Update, UPDATE_ONE, rest)?;
-        Ok(self.proof(
-            caller,
-            Update {
-                template,
-                key: value?,
-                values,
-            },
-        ))
-    }
-
-    /// The end of one record.
-    pub fn delete(
-        &self,
-        caller: &Caller,
-        name: &CollectionName,
-        key: &str,
-    ) -> Result<Authorized<Delete>, Refused> {
-        let collection = Self::find(caller, name)?;
-        let delete = self.rights(caller, collection, DELETE_ONE);
-        let read = self.rights(caller, collection, READ_ONE);
-        let delete = self.writable(caller, delete);
-        // A record that may be read but not deleted is forbidden, one that may not be read is not there: the
-        // template tells them apart, so only what can be neither ends here.
-        if !delete.allows_something() && !read.allows_something() {
-            return Err(Refused::NotFound);
-        }
-        let key_value = self.key(caller, collection, key)?;
-        let cache_key = (delete.id(), read.id());
-        let template = match self.deletes.get(&cache_key) {
-            Some(known) => known,
-            None => {
-                let template = Arc::new(DeleteTemplate::new(
-                    &delete,
-                    &read,
-                    caller.snapshot.catalog(),
-                ));
-                self.deletes.put(cache_key, Arc::clone(&template));
-                template
-            }
-        };
-        Ok(self.proof(
-            caller,
-            Delete {
-                template,
-                key: key_value,
-            },
-        ))
-    }
-
-    #[expect(clippy::type_complexity, reason = "a template and the values for it")]
-    fn write(
-        &self,
-        caller: &Caller,
-        name: &CollectionName,
-        kind: WriteKind,
-        action: ActionId,
-        sent: Sent,
-    ) -> Result<(Arc<WriteTemplate>, Vec<(FieldId, Value)>), Refused> {
-        let id = Self::find(caller, name)?;
-        let collection = Arc::clone(caller.snapshot.catalog().get(id));
-        let write = self.rights(caller, id, action);
-        let read = self.rights(caller, id, READ_ONE);
-        let write = self.writable(caller, write);
-        // A record that may be read but not changed is forbidden, one that may not be read is not there: the
-        // template tells them apart, so only what can be neither ends here.
-        if !write.allows_something() {
-            if kind == WriteKind::Create {
-                return Err(self.refuse(caller, id));
-            }
-            if !read.allows_something() {
-                return Err(Refused::NotFound);
-            }
-        }
-        // Where nothing may be changed, the record alone decides what is told, whatever is sent.
-        let sent = if write.allows_something() {
-            sent
-        } else {
-            vec![]
-        };
-        let mut values = vec![];
-        for (field_name, json) in sent {
-            let Some(field) = collection.find_field(&field_name) else {
-                return Err(unknown_field(&collection, &read, &field_name));
-            };
-            // What an export wrote down comes back as it was: the command line alone may say it.
-            let restored =
-                caller.principal == Principal::Operator && collection.field(field).kept.is_some();
-            if let Some(why) = collection.unwritable(field).filter(|_| !restored) {
-                if *read.field(&collection, field) == Access::Never {
-                    return Err(unknown_field(&collection, &read, &field_name));
-                }
-                return Err(Refused::BadValue {
-                    field: field_name,
-                    message: why.into(),
-                });
-            }
-            if values.iter().any(|(known, _)| *known == field) {
-                return Err(Refused::BadValue {
-                    field: field_name,
-                    message: "is sent twice".into(),
-                });
-            }
-            values.push((field, (field_name, json)));
-        }
-        values.sort_by_key(|(field, _)| *field);
-        let sent_fields: Vec<FieldId> = values.iter().map(|(field, _)| *field).collect();
-        let template = self.template(caller, kind, &write, &read, sent_fields)?;
-        let mut typed = vec![];
-        for (field, (field_name, json)) in values {
-            match Value::from_json(collection.field(field).ty, &json) {
-                Ok(value) => typed.push((field, value)),
-                Err(error) => {
-                    return Err(Refused::BadValue {
-                        field: field_name,
-                        message: error.0,
-                    });
-                }
-            }
-        }
-        Ok((template, typed))
-    }
-
-    fn template(
-        &self,
-        caller: &Caller,
-        kind: WriteKind,
-        write: &Rights,
-        read: &Rights,
-        sent: Vec<FieldId>,
-    ) -> Result<Arc<WriteTemplate>, Refused> {
-        let key = WriteKey {
-            kind,
-            roles: Self::roles_key(caller),
-            rights: (write.id(), read.id()),
-            sent,
-        };
-        if let Some(known) = self
-            .writes
-            .get(&key)
-            .filter(|known| self.unchanged(caller, &known.depends))
-        {
-            return Ok(Arc::clone(&known.template));
-        }
-        let collection = Arc::clone(caller.snapshot.catalog().get(write.collection()));
-        let mut depends = vec![];
-        // Within reach is what can be read, one by one or in lists.
-        let reach = |target: CollectionId| {
-            let one = self.rights(caller, target, READ_ONE);
-            let many = self.rights(caller, target, READ_MANY);
-            depends.push((target, READ_ONE, one.id()));
-            depends.push((target, READ_MANY, many.id()));
-            one.reach().or(many.reach())
-        };
-        let made = WriteTemplate::new(
-            kind,
-            write,
-            read,
-            caller.snapshot.catalog(),
-            key.sent.clone(),
-            reach,
-        );
-        let template = match made {
-            Ok(template) => Arc::new(template),
-            Err(WriteRefusal::UnknownField(field)) => {
-                return Err(unknown_field(
-                    &collection,
-                    read,
-                    &collection.field(field).name,
-                ));
-            }
-            Err(WriteRefusal::NotAllowed) => return Err(self.refuse(caller, collection.id)),
-        };
-        self.writes.put(
-            key,
-            Arc::new(CachedWrite {
-                template: Arc::clone(&template),
-                depends,
-            }),
-        );
-        Ok(template)
-    }
-
     /// A new policy.
     pub fn apply_policy(
         &self,
@@ -760,22 +539,6 @@ impl Gate {
             Err(Refused::Forbidden)
         }
     }
-}
-
-// The value a key gives one of the fields that name the record.
-fn named_by(
-    collection: &portreeve_model::Collection,
-    key: &Value,
-    field: FieldId,
-) -> Option<Value> {
-    if field == collection.key {
-        return Some(key.clone());
-    }
-    let place = collection
-        .key_parts()?
-        .iter()
-        .position(|part| *part == field)?;
-    collection.split_key(key)?.into_iter().nth(place)
 }
 
 fn typed(

@@ -1,11 +1,15 @@
 //! What can be asked, as data, and the proof that it was allowed.
 
+mod change;
+
 use std::sync::Arc;
 
 use portreeve_model::{CollectionId, CollectionName, Value};
 use portreeve_policy::{Binding, Context, DeleteTemplate, Document, Snapshot, WriteTemplate};
 
 use crate::{Principal, ReadPlan};
+
+pub use change::*;
 
 /// Proof that the gate has allowed `operation` for one caller under one policy version. The store executes nothing
 /// else. It cannot be made, changed or turned into another outside this crate.

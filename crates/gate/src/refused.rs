@@ -23,4 +23,10 @@ pub enum Refused {
         /// What is wrong with the value.
         message: String,
     },
+    /// More records at once than may be.
+    #[error("more than {0} records at once; send fewer")]
+    TooMany(usize),
+    /// Every record of a collection would be changed, and nothing says that this is meant.
+    #[error("this would change every record of the collection; give a condition that chooses some")]
+    Unconditional,
 }

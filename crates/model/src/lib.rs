@@ -6,6 +6,7 @@
 
 mod catalog;
 mod condition;
+mod entity_tag;
 mod environment;
 mod existing;
 mod key;
@@ -16,6 +17,7 @@ mod value;
 
 pub use catalog::*;
 pub use condition::*;
+pub use entity_tag::*;
 pub use environment::*;
 pub use existing::*;
 pub use key::*;

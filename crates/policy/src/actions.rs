@@ -14,10 +14,16 @@ pub const READ_MANY: ActionId = ActionId(1);
 pub const READ_COUNT: ActionId = ActionId(2);
 /// `data.create.one`
 pub const CREATE_ONE: ActionId = ActionId(3);
+/// `data.create.many`
+pub const CREATE_MANY: ActionId = ActionId(4);
 /// `data.update.one`
 pub const UPDATE_ONE: ActionId = ActionId(5);
+/// `data.update.many`
+pub const UPDATE_MANY: ActionId = ActionId(6);
 /// `data.delete.one`
 pub const DELETE_ONE: ActionId = ActionId(7);
+/// `data.delete.many`
+pub const DELETE_MANY: ActionId = ActionId(8);
 /// `data.share`
 pub const SHARE: ActionId = ActionId(9);
 /// `data.subscribe`
@@ -182,8 +188,11 @@ mod tests {
             (READ_MANY, "data.read.many"),
             (READ_COUNT, "data.read.count"),
             (CREATE_ONE, "data.create.one"),
+            (CREATE_MANY, "data.create.many"),
             (UPDATE_ONE, "data.update.one"),
+            (UPDATE_MANY, "data.update.many"),
             (DELETE_ONE, "data.delete.one"),
+            (DELETE_MANY, "data.delete.many"),
             (SHARE, "data.share"),
             (SUBSCRIBE, "data.subscribe"),
         ] {

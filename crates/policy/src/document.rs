@@ -458,6 +458,8 @@ pub enum Ask {
         /// The key as text.
         key: String,
     },
+    /// `change:` and a list of creations, updates and deletions that happen together or not at all
+    Change(Vec<Ask>),
     /// `can: invoice.approve`, optionally `on: invoices` or `on: invoices/7`
     Can {
         /// The action.

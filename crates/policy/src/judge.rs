@@ -2,10 +2,13 @@
 //! evaluate before and after the write (probes), gets their truth back, and says what follows. The store runs the
 //! probes as SQL inside the transaction, the memory engine with [`crate::eval`].
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, Slot, Value};
+use portreeve_model::{
+    Catalog, Collection, CollectionId, Condition, EntityTag, FieldId, Slot, Value,
+};
 
 use crate::looks::looks_into;
 use crate::rights::{Grant, Layer, Rights, rows_of};
@@ -114,6 +117,48 @@ pub enum WriteDenial {
     NotFound,
     /// The record may be read but not so written.
     Forbidden,
+}
+
+/// What one caller sees of one record: the fields that exist for him, and whether each may be read here; it is null
+/// where it may not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight(Vec<(FieldId, bool)>);
+
+impl Sight {
+    // None where the record is out of reach.
+    fn of(
+        collection: &Collection,
+        reach: Probe,
+        fields: &[Probe],
+        truths: &[bool],
+    ) -> Option<Self> {
+        let seen = |field: FieldId| match fields[field.index()] {
+            Probe::Never => None,
+            probe => Some((field, probe.holds(truths))),
+        };
+        reach
+            .holds(truths)
+            .then(|| Self(collection.field_ids().filter_map(seen).collect()))
+    }
+
+    /// Whether a field may be read.
+    pub fn reads(&self, field: FieldId) -> bool {
+        self.0.contains(&(field, true))
+    }
+
+    /// The record's tag for this caller: the one a read of it would give.
+    pub fn tag<'v>(
+        &self,
+        collection: &Collection,
+        value: impl Fn(FieldId) -> &'v Value,
+    ) -> EntityTag {
+        const HIDDEN: &Value = &Value::Null;
+        EntityTag::of_fields(self.0.iter().map(|(field, readable)| {
+            let declared = collection.field(*field);
+            let value = if *readable { value(*field) } else { HIDDEN };
+            (Arc::clone(&declared.name), declared.ty, value)
+        }))
+    }
 }
 
 struct Probes(Vec<Condition>);
@@ -308,37 +353,56 @@ impl WriteTemplate {
         &self.sent
     }
 
+    /// What the caller sees of the record before the write, by the truth of [`WriteTemplate::probes_old`].
+    pub fn sight_old(&self, truths: &[bool]) -> Option<Sight> {
+        let (reach, fields) = (self.read_reach_old, &self.read_fields_old);
+        Sight::of(&self.collection, reach, fields, truths)
+    }
+
+    /// What the caller sees of the stored record, by the truth of [`WriteTemplate::probes_new`].
+    pub fn sight_new(&self, truths: &[bool]) -> Option<Sight> {
+        let (reach, fields) = (self.read_reach_new, &self.read_fields_new);
+        Sight::of(&self.collection, reach, fields, truths)
+    }
+
     /// Begins a create.
     pub fn create<'t>(
         &'t self,
-        values: &'t [(FieldId, Value)],
+        values: impl Into<Cow<'t, [(FieldId, Value)]>>,
         context: &'t Context,
     ) -> WriteSession<'t> {
-        WriteSession::new(self, values, context, None, vec![])
+        WriteSession::new(self, values.into(), context, None, vec![])
     }
 
     /// Begins an update of a record that was found.
     pub fn update<'t>(
         &'t self,
-        values: &'t [(FieldId, Value)],
+        values: impl Into<Cow<'t, [(FieldId, Value)]>>,
         context: &'t Context,
-        old: &'t Record,
+        old: &Record,
         truths: Vec<bool>,
     ) -> Result<WriteSession<'t>, WriteDenial> {
-        let read = self.read_reach_old.holds(&truths);
+        self.may_update(&truths)?;
+        let values = values.into();
+        Ok(WriteSession::new(self, values, context, Some(old), truths))
+    }
+
+    /// Whether a record that was found may be changed at all.
+    pub fn may_update(&self, truths: &[bool]) -> Result<(), WriteDenial> {
+        let read = self.read_reach_old.holds(truths);
         let untouched = |deny: &&DenyProbe| deny.fields.is_all() && deny.check_false.is_none();
         let denied = self
             .denies
             .iter()
             .filter(untouched)
-            .any(|deny| !deny.rows_old_false.holds(&truths));
+            .any(|deny| !deny.rows_old_false.holds(truths));
         let write = !denied
             && self
                 .layers
                 .iter()
-                .all(|layer| layer.iter().any(|allow| allow.rows_old.holds(&truths)));
+                .all(|layer| layer.iter().any(|allow| allow.rows_old.holds(truths)));
         match (read, write) {
-            (_, true) => Ok(WriteSession::new(self, values, context, Some(old), truths)),
+            (_, true) => Ok(()),
             (true, false) => Err(WriteDenial::Forbidden),
             (false, false) => Err(WriteDenial::NotFound),
         }
@@ -415,7 +479,7 @@ fn candidates(allows: &[&Grant], fields: usize) -> Vec<Candidate> {
 /// One write on its way: give it the truth of the probes after each attempt.
 pub struct WriteSession<'t> {
     template: &'t WriteTemplate,
-    values: &'t [(FieldId, Value)],
+    values: Cow<'t, [(FieldId, Value)]>,
     context: &'t Context,
     old_truths: Vec<bool>,
     exempt: Vec<FieldId>,
@@ -426,7 +490,7 @@ pub struct WriteSession<'t> {
 impl<'t> WriteSession<'t> {
     fn new(
         template: &'t WriteTemplate,
-        values: &'t [(FieldId, Value)],
+        values: Cow<'t, [(FieldId, Value)]>,
         context: &'t Context,
         old: Option<&Record>,
         old_truths: Vec<bool>,
@@ -469,7 +533,7 @@ impl<'t> WriteSession<'t> {
 
     /// The relations that the present attempt writes as they were sent, and so must be in reach: neither those a
     /// preset overrules nor those sent back unchanged. Where one is not, the attempt fails and the next is tried.
-    pub fn links(&self) -> impl Iterator<Item = (&'t Link, &'t Value)> + '_ {
+    pub fn links(&self) -> impl Iterator<Item = (&'t Link, &Value)> {
         let presets = &self.template.candidates[self.current].presets;
         self.template
             .links
@@ -483,36 +547,60 @@ impl<'t> WriteSession<'t> {
 
     /// What to write next: `None` when every attempt has been judged, and the write is forbidden.
     pub fn next_attempt(&mut self) -> Option<Vec<(FieldId, Value)>> {
-        loop {
-            self.current = self.order.next()?;
-            let candidate = &self.template.candidates[self.current];
+        self.advance().then(|| self.attempt())
+    }
+
+    /// Goes on to the next attempt; false when there is none.
+    pub fn advance(&mut self) -> bool {
+        while let Some(place) = self.order.next() {
+            self.current = place;
+            let candidate = &self.template.candidates[place];
             if candidate
                 .lender
-                .is_some_and(|lender| !self.could_carry(candidate, lender))
+                .is_none_or(|lender| self.could_carry(candidate, lender))
             {
-                continue;
+                return true;
             }
-            let slot = |(field, slot): &(FieldId, Slot)| {
-                (
-                    *field,
-                    self.context
-                        .slot(slot, self.template.collection.field(*field).ty),
-                )
-            };
-            let mut assignments: Vec<(FieldId, Value)> =
-                candidate.presets.iter().map(slot).collect();
-            assignments.extend(
-                self.values
-                    .iter()
-                    .filter(|(field, _)| !sets(&candidate.presets, *field))
-                    .cloned(),
-            );
-            for default in &candidate.defaults {
-                if !assignments.iter().any(|(field, _)| *field == default.0) {
-                    assignments.push(slot(default));
-                }
+        }
+        false
+    }
+
+    /// What the present attempt writes.
+    pub fn attempt(&self) -> Vec<(FieldId, Value)> {
+        let candidate = &self.template.candidates[self.current];
+        let slot = |(field, slot): &(FieldId, Slot)| {
+            let ty = self.template.collection.field(*field).ty;
+            (*field, self.context.slot(slot, ty))
+        };
+        let mut assignments: Vec<(FieldId, Value)> = candidate.presets.iter().map(slot).collect();
+        assignments.extend(
+            self.values
+                .iter()
+                .filter(|(field, _)| !sets(&candidate.presets, *field))
+                .cloned(),
+        );
+        for default in &candidate.defaults {
+            if !assignments.iter().any(|(field, _)| *field == default.0) {
+                assignments.push(slot(default));
             }
-            return Some(assignments);
+        }
+        assignments
+    }
+
+    /// Whether a sent field has this value.
+    pub fn has(&self, field: FieldId, value: &Value) -> bool {
+        let mut values = self.values.iter();
+        values.any(|(known, sent)| *known == field && sent == value)
+    }
+
+    /// Gives a sent field another value: one that is known only now, since another record had to be written first.
+    pub fn set(&mut self, field: FieldId, value: Value) {
+        // Whatever it was, it is a new value now.
+        self.exempt.retain(|exempt| *exempt != field);
+        for (known, old) in self.values.to_mut() {
+            if *known == field {
+                old.clone_from(&value);
+            }
         }
     }
 
@@ -604,6 +692,8 @@ pub struct DeleteTemplate {
     probes: Vec<Condition>,
     delete: Probe,
     read: Probe,
+    // Of each field, where what the caller sees of the record matters; otherwise none.
+    fields: Vec<Probe>,
 }
 
 impl DeleteTemplate {
@@ -619,7 +709,29 @@ impl DeleteTemplate {
             probes: probes.0,
             delete: reach,
             read,
+            fields: vec![],
         }
+    }
+
+    /// The same for a deletion that depends on what the caller sees of the record.
+    pub fn with_sight(delete: &Rights, read: &Rights, catalog: &Catalog) -> Self {
+        let mut template = Self::new(delete, read, catalog);
+        let mut probes = Probes(std::mem::take(&mut template.probes));
+        let collection = Arc::clone(&template.collection);
+        template.fields = collection
+            .field_ids()
+            .map(|field| probes.access(read.field(&collection, field)))
+            .collect();
+        template.probes = probes.0;
+        template
+    }
+
+    /// What the caller sees of the record, if the template was made to tell.
+    pub fn sight(&self, truths: &[bool]) -> Option<Sight> {
+        if self.fields.is_empty() {
+            return None;
+        }
+        Sight::of(&self.collection, self.read, &self.fields, truths)
     }
 
     /// Distinguishes this template from every other.

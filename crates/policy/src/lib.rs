@@ -10,6 +10,7 @@
 mod actions;
 mod bookkeeping;
 mod catalog;
+mod change;
 mod compile;
 mod context;
 mod describe;
@@ -32,6 +33,7 @@ mod text;
 pub use actions::*;
 pub use bookkeeping::keep;
 pub use catalog::*;
+pub use change::*;
 pub use compile::BUILT_IN_ROLES;
 pub use context::*;
 pub use describe::{FailedPart, describe};

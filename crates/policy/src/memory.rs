@@ -1,6 +1,8 @@
 //! The compiled engine over records held in memory: what `portreeve test` and the corpus run on. It drives the same
 //! rights, conditions and judgements as the store does with SQL.
 
+mod change;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,6 +26,8 @@ pub struct Asker {
     /// The facts of the request.
     pub context: Context,
 }
+
+pub use change::MemoryStep;
 
 /// Records in memory under a policy.
 #[derive(Clone)]

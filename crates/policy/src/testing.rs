@@ -7,8 +7,8 @@ use portreeve_model::{CollectionId, FieldId, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    Ask, Asker, Context, Document, Expectation, ExpectedVerdict, MemoryOutcome, MemoryWorld, Place,
-    Record, RequestFacts, Seen, Snapshot, TestCase,
+    Ask, Asker, Context, Document, Expectation, ExpectedVerdict, MemoryOutcome, MemoryStep,
+    MemoryWorld, Place, Record, RequestFacts, Seen, Snapshot, TestCase,
 };
 
 /// An expectation that was not met, or a test that could not be run.
@@ -363,6 +363,7 @@ fn meets(world: &mut MemoryWorld, asker: &Asker, expectation: &Expectation) -> R
             let key = key_of(world, id, key)?;
             written(id, world.delete(asker, id, &key))
         }
+        Ask::Change(parts) => (None, changed(world, asker, parts)?),
         Ask::Can {
             action,
             collection,
@@ -421,6 +422,43 @@ fn meets(world: &mut MemoryWorld, asker: &Asker, expectation: &Expectation) -> R
         shows(world, *id, seen, expectation)?;
     }
     Ok(())
+}
+
+// The verdict on records that are written together.
+fn changed(world: &mut MemoryWorld, asker: &Asker, parts: &[Ask]) -> Result<&'static str, String> {
+    let snapshot = Arc::clone(world.snapshot());
+    let mut steps = vec![];
+    for part in parts {
+        let step = match part {
+            Ask::Create { collection, send } => {
+                let id = find(&snapshot, collection)?;
+                sent_fields(&snapshot, id, send).map(|sent| MemoryStep::Create(id, sent))
+            }
+            Ask::Update {
+                collection,
+                key,
+                send,
+            } => {
+                let id = find(&snapshot, collection)?;
+                let key = key_of(world, id, key)?;
+                sent_fields(&snapshot, id, send).map(|sent| MemoryStep::Update(id, key, sent))
+            }
+            Ask::Delete { collection, key } => {
+                let id = find(&snapshot, collection)?;
+                Ok(MemoryStep::Delete(id, key_of(world, id, key)?))
+            }
+            _ => return Err("a change is made of create, update and delete".into()),
+        };
+        match step {
+            Ok(step) => steps.push(step),
+            Err(_) => return Ok("deny"),
+        }
+    }
+    Ok(match world.change(asker, steps) {
+        Ok(_) => "allow",
+        Err((_, MemoryOutcome::NotFound)) => "hidden",
+        Err(_) => "deny",
+    })
 }
 
 fn sent_fields(

@@ -28,10 +28,13 @@ const BINDING: &[&str] = &[
     "primary",
 ];
 const REQUEST: &[&str] = &["ip", "method", "face", "operation"];
-const ASKS: &[&str] = &["read", "list", "create", "update", "delete", "can"];
+const ASKS: &[&str] = &[
+    "read", "list", "create", "update", "delete", "change", "can",
+];
+const PARTS: &[&str] = &["create", "update", "delete", "send"];
 const EXPECTATION: &[&str] = &[
-    "read", "list", "create", "update", "delete", "can", "on", "where", "send", "is", "shows",
-    "hides",
+    "read", "list", "create", "update", "delete", "change", "can", "on", "where", "send", "is",
+    "shows", "hides",
 ];
 
 impl Reader<'_> {
@@ -202,8 +205,7 @@ impl Reader<'_> {
         let mut asked = ASKS.iter().filter_map(|key| fields.entry(key));
         let Some(entry) = asked.next() else {
             if fields.lacks(ASKS) {
-                let message =
-                    "what is asked is missing: write read, list, create, update, delete or can";
+                let message = "what is asked is missing: write read, list, create, update, delete, change or can";
                 self.problem(fields.mark, "missing_key", message);
             }
             return None;
@@ -245,6 +247,15 @@ impl Reader<'_> {
                 action: action?,
                 collection,
                 key,
+            });
+        }
+        if asks == "change" {
+            return self.inside(asks, |reader| {
+                let parts = reader.list(target, "a list of changes", |reader, node| {
+                    let fields = reader.fields(node, PARTS)?;
+                    reader.ask(&fields)
+                });
+                Some(Ask::Change(parts?))
             });
         }
         self.inside(asks, |reader| {

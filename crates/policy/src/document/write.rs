@@ -460,7 +460,23 @@ fn binding(binding: &Binding) -> Json {
 
 fn expectation(expectation: &Expectation) -> Json {
     let mut body = Body::default();
-    match &expectation.ask {
+    ask(&mut body, &expectation.ask);
+    let verdict = match &expectation.verdict {
+        ExpectedVerdict::Allow => json!("allow"),
+        ExpectedVerdict::Deny => json!("deny"),
+        ExpectedVerdict::Hidden => json!("hidden"),
+        ExpectedVerdict::Keys(keys) => keys.iter().map(|key| record_key(key)).collect(),
+    };
+    body.put("is", verdict);
+    body.some("shows", expectation.shows.clone());
+    body.list("hides", &expectation.hides, |field| {
+        Json::String(field.clone())
+    });
+    Json::Object(body.0)
+}
+
+fn ask(body: &mut Body, asked: &Ask) {
+    match asked {
         Ask::Read { collection, key } => body.put("read", target(collection, Some(key))),
         Ask::List { collection, filter } => {
             body.put("list", collection.clone());
@@ -490,19 +506,15 @@ fn expectation(expectation: &Expectation) -> Json {
                 .map(|collection| target(collection, key.as_deref()));
             body.some("on", on);
         }
+        Ask::Change(parts) => {
+            let part = |part: &Ask| {
+                let mut body = Body::default();
+                ask(&mut body, part);
+                Json::Object(body.0)
+            };
+            body.put("change", Json::Array(parts.iter().map(part).collect()));
+        }
     }
-    let verdict = match &expectation.verdict {
-        ExpectedVerdict::Allow => json!("allow"),
-        ExpectedVerdict::Deny => json!("deny"),
-        ExpectedVerdict::Hidden => json!("hidden"),
-        ExpectedVerdict::Keys(keys) => keys.iter().map(|key| record_key(key)).collect(),
-    };
-    body.put("is", verdict);
-    body.some("shows", expectation.shows.clone());
-    body.list("hides", &expectation.hides, |field| {
-        Json::String(field.clone())
-    });
-    Json::Object(body.0)
 }
 
 /// `grades/1`, or a mapping where the last slash would not tell the key.
