@@ -669,19 +669,6 @@ impl<'t> WriteSession<'t> {
         }
         Judgement::Accepted
     }
-
-    /// The fields of the stored record the caller may read, key first in mind: always known to him who wrote it.
-    pub fn shown(&self, truths: &[bool]) -> Vec<FieldId> {
-        let collection = &self.template.collection;
-        let reach = self.template.read_reach_new.holds(truths);
-        collection
-            .field_ids()
-            .filter(|field| {
-                *field == collection.key
-                    || (reach && self.template.read_fields_new[field.index()].holds(truths))
-            })
-            .collect()
-    }
 }
 
 /// How a deletion is judged.

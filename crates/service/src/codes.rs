@@ -77,13 +77,25 @@ pub const TOO_SLOW: &str = "too_slow";
 
 /// A sum is too large or too small for its type.
 pub const OUT_OF_RANGE: &str = "out_of_range";
+/// The record is not as the condition of the request wants it to be.
+pub const UNMET: &str = "precondition_failed";
+/// Some of the selected records may not be changed.
+pub const PARTLY_FORBIDDEN: &str = "partly_forbidden";
+/// More records at once than may be.
+pub const TOO_MANY: &str = "too_many_records";
+/// Every record of a collection would be changed.
+pub const UNCONDITIONAL: &str = "unconditional_change";
 
 /// As many subscriptions as one may have.
 pub const TOO_MANY_SUBSCRIPTIONS: &str = "too_many_subscriptions";
 
 /// All of them.
-pub const ALL: [&str; 39] = [
+pub const ALL: [&str; 43] = [
     TOO_MANY_SUBSCRIPTIONS,
+    UNMET,
+    PARTLY_FORBIDDEN,
+    TOO_MANY,
+    UNCONDITIONAL,
     NOT_FOUND,
     FORBIDDEN,
     UNKNOWN_FIELD,

@@ -1,6 +1,6 @@
 //! What can go wrong, with stable codes and without status codes: each face maps these to its own wire format.
 
-use portreeve_gate::Refused;
+use portreeve_gate::{Refused, RefusedAt};
 use portreeve_policy::Problem;
 use portreeve_store::{OpenError, StoreError};
 
@@ -39,6 +39,29 @@ pub enum ServiceError {
     /// What would be stored lacks something, or does not fit, that the caller knows nothing of.
     #[error("the record cannot be stored like this")]
     Incomplete,
+    /// The record is not as the request says it has to be.
+    #[error("the record is not as the condition of the request wants it to be")]
+    Unmet,
+    /// Some of the selected records may not be changed.
+    #[error("{count} of the selected records may not be changed by you")]
+    Partly {
+        /// How many.
+        count: usize,
+    },
+    /// More records at once than may be.
+    #[error("{0}")]
+    TooMany(String),
+    /// Every record would be changed, and nothing says that this is meant.
+    #[error("this would change every record of the collection; give a condition that chooses some")]
+    Unconditional,
+    /// One of several things that were asked cannot be done, so none was.
+    #[error("{place}: {error}")]
+    At {
+        /// Where in the request it stands.
+        place: String,
+        /// What is wrong with it.
+        error: Box<ServiceError>,
+    },
     /// Other records point at this one.
     #[error("other records point at this one, or the one it points at is not there")]
     Referenced,
@@ -186,6 +209,11 @@ impl ServiceError {
             Self::BadValue { .. } => codes::BAD_VALUE,
             Self::Conflict { .. } => codes::CONFLICT,
             Self::Incomplete => codes::INCOMPLETE,
+            Self::Unmet => codes::UNMET,
+            Self::Partly { .. } => codes::PARTLY_FORBIDDEN,
+            Self::TooMany(_) => codes::TOO_MANY,
+            Self::Unconditional => codes::UNCONDITIONAL,
+            Self::At { error, .. } => error.code(),
             Self::Referenced => codes::REFERENCED,
             Self::PolicyChanged => codes::POLICY_CHANGED,
             Self::WrongCredentials => codes::WRONG_CREDENTIALS,
@@ -226,6 +254,16 @@ impl ServiceError {
         matches!(self, Self::PolicyChanged)
     }
 
+    pub(crate) fn at(self, place: &str) -> Self {
+        if place.is_empty() {
+            return self;
+        }
+        Self::At {
+            place: place.to_owned(),
+            error: Box::new(self),
+        }
+    }
+
     pub(crate) fn invalid(what: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid {
             what: what.into(),
@@ -246,7 +284,15 @@ impl From<Refused> for ServiceError {
             Refused::UnknownField(message) => Self::UnknownField(message),
             Refused::BadQuery(message) => Self::BadQuery(message),
             Refused::BadValue { field, message } => Self::BadValue { field, message },
+            Refused::TooMany(_) => Self::TooMany(refused.to_string()),
+            Refused::Unconditional => Self::Unconditional,
         }
+    }
+}
+
+impl From<RefusedAt> for ServiceError {
+    fn from(RefusedAt { place, refused }: RefusedAt) -> Self {
+        Self::from(refused).at(&place)
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `users` | [`Portreeve::create_user`], [`Portreeve::set_password`], [`Portreeve::list_users`] |
 //! | `records` | [`Portreeve::list`], [`Portreeve::record`], [`Portreeve::create`], [`Portreeve::update`], [`Portreeve::delete`] |
 //! | `subscribe` | [`Portreeve::subscribe`], [`Portreeve::end_subscriptions`]: being told of changes |
+//! | `changes` | [`Portreeve::change`], [`Portreeve::put`], [`Portreeve::change_where`]: several records, and conditions |
 //! | `collections` | [`Portreeve::collections`], [`Portreeve::create_collection`], [`Portreeve::alter_collection`], [`Portreeve::drop_collection`] |
 //! | `access` | [`Portreeve::document`], [`Portreeve::plan`], [`Portreeve::apply`] |
 //! | `me` | [`Portreeve::me`] |
@@ -25,6 +26,7 @@ mod access;
 mod authn;
 mod backup;
 mod callers;
+mod changes;
 mod check;
 pub mod codes;
 mod collections;
@@ -54,6 +56,7 @@ use portreeve_store::Store;
 pub use access::Applied;
 pub use authn::{SESSION_LIFETIME, SignedIn};
 pub use backup::{BackupTo, RestoreFrom, Watching, backup, check_backup, restore};
+pub use changes::{Changed, Changes};
 pub use check::{CheckAnswer, CheckRequest};
 pub use collections::{AlterCollection, CollectionView, FieldView, RelationView};
 pub use error::ServiceError;
@@ -71,11 +74,12 @@ pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
 
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
 pub use portreeve_gate::{
-    AggregateRequest, Caller, ListRequest, Principal, Sent, SubscribeRequest, take_literals,
+    AggregateRequest, Asked, AskedWhat, Caller, ListRequest, MAX_STEPS, MassRequest, Principal,
+    Sent, SubscribeRequest, take_literals,
 };
 pub use portreeve_policy::{
-    Document, Place, Problem, RequestFacts, RuleError, parse_operand, parse_rule, print_rule,
-    rule_from_json, rule_to_json,
+    Document, Place, Precondition, Problem, RequestFacts, RuleError, parse_operand, parse_rule,
+    print_rule, rule_from_json, rule_to_json,
 };
 pub use portreeve_store::{
     Backup, BackupError, BackupTable, FeedLimits, Location, Progress, ReadOutcome, Restored, Stage,

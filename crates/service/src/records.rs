@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use portreeve_gate::{AggregateRequest, Caller, ListRequest, Sent};
+use portreeve_gate::{AggregateRequest, AskedWhat, Caller, ListRequest, Sent};
 use portreeve_model::{
-    Collection, CollectionName, FieldId, FieldType, RecordQuery, RecordSink, Value, write_json_text,
+    Collection, CollectionName, EntityTag, FieldId, FieldType, RecordQuery, RecordSink, Value,
+    write_json_text,
 };
-use portreeve_policy::RequestFacts;
+use portreeve_policy::{Precondition, RequestFacts};
 use portreeve_store::{ReadOutcome, StoreError, Stored, WriteOutcome};
 
 use crate::{Portreeve, ServiceError};
@@ -15,8 +16,18 @@ use crate::{Portreeve, ServiceError};
 /// A record that was written, as far as its writer may know it.
 #[derive(Clone, Debug)]
 pub struct Written {
-    collection: Arc<Collection>,
-    stored: Stored,
+    pub(crate) collection: Arc<Collection>,
+    pub(crate) stored: Stored,
+    pub(crate) created: bool,
+    pub(crate) nested: Vec<Nested>,
+}
+
+/// Records that were written along with one, in a relation of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Nested {
+    pub name: String,
+    pub one: bool,
+    pub records: Vec<Written>,
 }
 
 impl Written {
@@ -38,6 +49,16 @@ impl Written {
         }
     }
 
+    /// Whether it is new.
+    pub fn created(&self) -> bool {
+        self.created
+    }
+
+    /// The tag that a read of it would have; none where he may not read it.
+    pub fn tag(&self) -> Option<EntityTag> {
+        self.stored.tag(&self.collection)
+    }
+
     /// The fields he may read or has sent, with their types and what is stored now.
     pub fn fields(&self) -> impl Iterator<Item = (&str, FieldType, &Value)> {
         self.stored.shown.iter().map(|(field, value)| {
@@ -49,13 +70,37 @@ impl Written {
     /// The same as a JSON object, written as [`portreeve_model::write_json_record`] writes what is read.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.push(b'{');
-        for (place, (name, ty, value)) in self.fields().enumerate() {
-            if place > 0 {
+        let mut first = true;
+        let mut begin = |out: &mut Vec<u8>, name: &str| {
+            if !first {
                 out.push(b',');
             }
+            first = false;
             write_json_text(out, name);
             out.push(b':');
+        };
+        for (name, ty, value) in self.fields() {
+            // A record that came along stands where its key would.
+            if self.nested.iter().any(|nested| nested.name == name) {
+                continue;
+            }
+            begin(out, name);
             out.extend_from_slice(value.to_json(ty).to_string().as_bytes());
+        }
+        for Nested { name, one, records } in &self.nested {
+            begin(out, name);
+            if let (true, [record]) = (one, &records[..]) {
+                record.write_json(out);
+                continue;
+            }
+            out.push(b'[');
+            for (place, record) in records.iter().enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                record.write_json(out);
+            }
+            out.push(b']');
         }
         out.push(b'}');
     }
@@ -109,10 +154,20 @@ impl Portreeve {
         collection: &CollectionName,
         sent: Sent,
     ) -> Result<Written, ServiceError> {
+        if brings_records(&sent) {
+            return self
+                .one(
+                    caller,
+                    collection,
+                    AskedWhat::Create(sent),
+                    Precondition::None,
+                )
+                .await;
+        }
         let create = self.gate.create(caller, collection, sent)?;
         let collection = Arc::clone(create.operation().template().collection());
         let done = self.minded(self.store.create(create).await).await;
-        self.written(caller, collection, done)
+        self.written(caller, collection, true, done)
     }
 
     /// Changes the fields of a record that are sent.
@@ -123,10 +178,15 @@ impl Portreeve {
         key: &str,
         sent: Sent,
     ) -> Result<Written, ServiceError> {
+        if brings_records(&sent) {
+            return self
+                .update_if(caller, collection, key, sent, Precondition::None)
+                .await;
+        }
         let update = self.gate.update(caller, collection, key, sent)?;
         let collection = Arc::clone(update.operation().template().collection());
         let done = self.minded(self.store.update(update).await).await;
-        self.written(caller, collection, done)
+        self.written(caller, collection, false, done)
     }
 
     /// Deletes a record.
@@ -140,7 +200,7 @@ impl Portreeve {
         let collection = Arc::clone(delete.operation().template().collection());
         match self.minded(self.store.delete(delete).await).await {
             Ok(WriteOutcome::Deleted) => Ok(()),
-            other => self.written(caller, collection, other).map(|_| ()),
+            other => self.written(caller, collection, false, other).map(|_| ()),
         }
     }
 
@@ -166,38 +226,65 @@ impl Portreeve {
         &self,
         caller: &Caller,
         collection: Arc<Collection>,
+        created: bool,
         outcome: Result<WriteOutcome, StoreError>,
     ) -> Result<Written, ServiceError> {
+        Err(match outcome {
+            Ok(WriteOutcome::Stored(stored)) => {
+                return Ok(Written {
+                    collection,
+                    stored,
+                    created,
+                    nested: vec![],
+                });
+            }
+            Ok(WriteOutcome::Deleted | WriteOutcome::NotFound) => ServiceError::NotFound,
+            Ok(WriteOutcome::Forbidden) => ServiceError::Forbidden,
+            Ok(WriteOutcome::BadLink { field }) => bad_link(&collection, field),
+            Err(error) => self.unstorable(caller, &collection, error),
+        })
+    }
+
+    // What is told of a record that the database does not take: nothing of fields the caller knows nothing of.
+    pub(crate) fn unstorable(
+        &self,
+        caller: &Caller,
+        collection: &Arc<Collection>,
+        error: StoreError,
+    ) -> ServiceError {
         let name = |field: FieldId| collection.field(field).name.to_string();
-        match outcome {
-            Ok(WriteOutcome::Stored(stored)) => Ok(Written { collection, stored }),
-            Ok(WriteOutcome::Deleted | WriteOutcome::NotFound) => Err(ServiceError::NotFound),
-            Ok(WriteOutcome::Forbidden) => Err(ServiceError::Forbidden),
-            Ok(WriteOutcome::BadLink { field }) => Err(ServiceError::BadValue {
-                field: name(field),
-                message: "there is no such record to point at".into(),
-            }),
-            Err(StoreError::Unique { fields }) => Err(ServiceError::Conflict {
+        match error {
+            StoreError::Unique { fields } => ServiceError::Conflict {
                 fields: fields.into_iter().map(name).collect(),
-            }),
-            Err(StoreError::NotNull { field }) => {
+            },
+            StoreError::NotNull { field } => {
                 // Named only where it exists for the caller: a required field he knows nothing of stays unknown.
                 let knows = self
-                    .field_rights(caller, &collection)
+                    .field_rights(caller, collection)
                     .iter()
                     .any(|rights| rights.name == *collection.field(field).name);
-                Err(if knows {
-                    let message = "must have a value".into();
-                    ServiceError::BadValue {
-                        field: name(field),
-                        message,
-                    }
-                } else {
-                    ServiceError::Incomplete
-                })
+                if !knows {
+                    return ServiceError::Incomplete;
+                }
+                ServiceError::BadValue {
+                    field: name(field),
+                    message: "must have a value".into(),
+                }
             }
-            Err(StoreError::Check) => Err(ServiceError::Incomplete),
-            Err(error) => Err(error.into()),
+            StoreError::Check => ServiceError::Incomplete,
+            error => error.into(),
         }
     }
+}
+
+pub(crate) fn bad_link(collection: &Collection, field: FieldId) -> ServiceError {
+    ServiceError::BadValue {
+        field: collection.field(field).name.to_string(),
+        message: "there is no such record to point at".into(),
+    }
+}
+
+// Only what is an object can be a record of its own; whether it is, the gate knows.
+fn brings_records(sent: &Sent) -> bool {
+    sent.iter().any(|(_, json)| json.is_object())
 }

@@ -39,7 +39,7 @@ pub use backup::{
 pub use error::{OpenError, StoreError};
 pub use feed::{FeedLimits, Position, Subscription, Taken, Told, ToldKind};
 pub use options::{Location, StoreOptions, Synchronous};
-pub use outcome::{ReadOutcome, Stored, WriteOutcome};
+pub use outcome::{ChangeResult, ChangedRecord, ReadOutcome, Stored, WriteOutcome};
 pub use store::{Notice, Store, StoreFacts};
 pub use system::{Account, AccountSummary, Credential, SessionFacts, StoredPolicy, System};
 

@@ -19,8 +19,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use deadpool_postgres::Pool;
 use portreeve_gate::{
-    Aggregates, ApplyPolicy, Authorized, Create, CreateUser, Delete, Read, SetPassword, Update,
-    Window,
+    Aggregates, ApplyPolicy, Authorized, Change, Create, CreateUser, Delete, Mass, Read,
+    SetPassword, Update, Window,
 };
 use portreeve_model::{Clock, Collection, Columns, Entropy, FieldId, RecordSink, Value};
 use portreeve_policy::{FoundSchema, Record, Snapshot};
@@ -32,10 +32,10 @@ use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
-use crate::work::{Statements, Transaction, policy, system, writes};
+use crate::work::{Statements, Transaction, change, policy, system, writes};
 use crate::{
-    Account, AccountSummary, Credential, Notice, OpenError, ReadOutcome, SessionFacts, StoreError,
-    StoreOptions, StoredPolicy, WriteOutcome,
+    Account, AccountSummary, ChangeResult, Credential, Notice, OpenError, ReadOutcome,
+    SessionFacts, StoreError, StoreOptions, StoredPolicy, WriteOutcome,
 };
 use connect::Address;
 use facts::FactsThread;
@@ -314,6 +314,14 @@ impl Database {
 
     pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
         in_transaction!(self, writing => writes::delete(writing, &delete))
+    }
+
+    pub async fn change(&self, change: Authorized<Change>) -> Result<ChangeResult, StoreError> {
+        in_transaction!(self, writing => change::change(writing, &change))
+    }
+
+    pub async fn mass(&self, mass: Authorized<Mass>) -> Result<ChangeResult, StoreError> {
+        in_transaction!(self, writing => change::mass(writing, &mass))
     }
 
     pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_gate::{
-    Aggregates, ApplyPolicy, Authorized, Create, CreateUser, Delete, Read, SetPassword, Update,
-    Window,
+    Aggregates, ApplyPolicy, Authorized, Change, Create, CreateUser, Delete, Mass, Read,
+    SetPassword, Update, Window,
 };
 use portreeve_model::{Clock, Collection, Columns, FieldId, RecordSink, Value};
 use portreeve_policy::{FoundSchema, Record, Snapshot};
@@ -32,10 +32,10 @@ use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
-use crate::work::{Transaction, finish, policy, ready, system, writes};
+use crate::work::{Transaction, change, finish, policy, ready, system, writes};
 use crate::{
-    Account, AccountSummary, Credential, FeedLimits, OpenError, ReadOutcome, SessionFacts,
-    StoreError, StoreOptions, StoredPolicy, WriteOutcome,
+    Account, AccountSummary, ChangeResult, Credential, FeedLimits, OpenError, ReadOutcome,
+    SessionFacts, StoreError, StoreOptions, StoredPolicy, WriteOutcome,
 };
 use reader::{Inline, LongReads};
 use records::Request;
@@ -334,6 +334,22 @@ impl Database {
         self.writer()?
             .write(Turn::Shared, move |writing| {
                 ready(writes::delete(writing, &delete))
+            })
+            .await
+    }
+
+    pub async fn change(&self, change: Authorized<Change>) -> Result<ChangeResult, StoreError> {
+        self.writer()?
+            .write(Turn::Shared, move |writing| {
+                ready(change::change(writing, &change))
+            })
+            .await
+    }
+
+    pub async fn mass(&self, mass: Authorized<Mass>) -> Result<ChangeResult, StoreError> {
+        self.writer()?
+            .write(Turn::Shared, move |writing| {
+                ready(change::mass(writing, &mass))
             })
             .await
     }

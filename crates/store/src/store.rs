@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use portreeve_gate::{
-    Aggregates, ApplyPolicy, Authorized, Create, CreateUser, Delete, Explain, ListUsers, Read,
-    SetPassword, Update,
+    Aggregates, ApplyPolicy, Authorized, Change, Create, CreateUser, Delete, Explain, ListUsers,
+    Mass, Read, SetPassword, Update,
 };
 use portreeve_model::{Catalog, CollectionId, FieldId, RecordSink, Value};
 use portreeve_policy::{Facts, FoundSchema, Record};
 
 use crate::{
-    AccountSummary, Location, OpenError, ReadOutcome, StoreError, StoreOptions, System,
-    WriteOutcome,
+    AccountSummary, ChangeResult, Location, OpenError, ReadOutcome, StoreError, StoreOptions,
+    System, WriteOutcome,
 };
 use crate::{postgres, sqlite};
 
@@ -164,6 +164,16 @@ impl Store {
     /// Deletes a record.
     pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
         on!(self, database => database.delete(delete).await)
+    }
+
+    /// Changes several records, all or none.
+    pub async fn change(&self, change: Authorized<Change>) -> Result<ChangeResult, StoreError> {
+        on!(self, database => database.change(change).await)
+    }
+
+    /// Changes all records of a selection, or none.
+    pub async fn mass(&self, mass: Authorized<Mass>) -> Result<ChangeResult, StoreError> {
+        on!(self, database => database.mass(mass).await)
     }
 
     /// Puts a policy in force: tables, roles, profiles, version and audit in one transaction. Returns the new version.

@@ -2,6 +2,7 @@
 //! the storing of policies. Async functions over two traits that the drivers implement; on SQLite nothing in them ever
 //! waits, so that a whole task runs in one go on the writing thread ([`ready`]).
 
+pub(crate) mod change;
 pub(crate) mod policy;
 pub(crate) mod system;
 pub(crate) mod writes;
@@ -230,6 +231,7 @@ pub(crate) enum Part {
     Write,
     Before,
     After,
+    Final,
     Link,
 }
 

@@ -670,9 +670,11 @@ fn refusal(refused: Refused) -> Answer {
     match refused {
         Refused::NotFound => Answer::NotFound,
         Refused::Forbidden => Answer::Forbidden,
-        Refused::UnknownField(_) | Refused::BadQuery(_) | Refused::BadValue { .. } => {
-            Answer::Invalid
-        }
+        Refused::UnknownField(_)
+        | Refused::BadQuery(_)
+        | Refused::BadValue { .. }
+        | Refused::TooMany(_)
+        | Refused::Unconditional => Answer::Invalid,
     }
 }
 

@@ -13,7 +13,7 @@ use portreeve_model::CollectionName;
 use portreeve_service::{Caller, Portreeve, RequestFacts, ServiceError};
 use serde_json::Value as Json;
 
-use crate::decode::{Object, Parameters};
+use crate::decode::{Object, Parameters, no_condition};
 use crate::error::Failure;
 
 /// What an endpoint answers.
@@ -77,6 +77,16 @@ impl Ask {
     /// Refuses every query parameter, where there are none.
     pub fn no_parameters(&self) -> Result<(), Failure> {
         Parameters::read(self.query(), &[]).map(|_| ())
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// Refuses conditions on a record, where there is not one record.
+    pub fn no_condition(&self) -> Result<(), Failure> {
+        no_condition(self.headers())
     }
 
     /// A segment of the path, decoded.
@@ -155,6 +165,15 @@ where
     A: Future<Output = Answer> + Send,
 {
     endpoint(MethodFilter::POST, "POST", operation, run)
+}
+
+/// An endpoint for `PUT`.
+pub(crate) fn put<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
+where
+    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    endpoint(MethodFilter::PUT, "PUT", operation, run)
 }
 
 /// An endpoint for `PATCH`.

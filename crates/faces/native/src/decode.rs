@@ -1,6 +1,8 @@
 //! What comes in: query parameters, bodies, lists, cursors.
 
 mod aggregates;
+mod changes;
+mod conditions;
 mod cursor;
 mod list;
 mod object;
@@ -8,6 +10,8 @@ mod parameters;
 mod subscribe;
 
 pub(crate) use aggregates::aggregates;
+pub(crate) use changes::{Batch, Creation, changes, creation, deletions, updates};
+pub(crate) use conditions::{condition, known_already, no_condition, put_condition};
 pub(crate) use cursor::{next_cursor, stamp};
 pub(crate) use list::{list, one};
 pub(crate) use object::{Object, sent_fields};

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use portreeve_http::bytes_response;
+use portreeve_model::EntityTag;
 use portreeve_service::Portreeve;
 use serde::Serialize;
 
@@ -58,6 +59,15 @@ pub(crate) fn located(mut response: Response, base: &str, segments: &[&str]) -> 
     }
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// The same with the tag of the record as the caller reads it, where he may.
+pub(crate) fn tagged(mut response: Response, tag: Option<EntityTag>) -> Response {
+    let text = tag.map(|tag| format!("\"{}\"", tag.text()));
+    if let Some(tag) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        response.headers_mut().insert(header::ETAG, tag);
     }
     response
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::Write as _;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use portreeve_http::{
     BodyError, DECISION_ID, JsonError, MalformedToken, MediaType, Problem, QueryError,
@@ -62,6 +62,8 @@ pub(crate) enum Failure {
         name: String,
         known: &'static [&'static str],
     },
+    /// A condition on the record is wrong: which header, and why.
+    Condition(String, Cow<'static, str>),
     /// The filter is wrong, at this column.
     Filter {
         column: Option<usize>,
@@ -116,6 +118,10 @@ impl Failure {
         Self::Parameter(name, message.into())
     }
 
+    pub fn condition(name: &HeaderName, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Condition(name.as_str().into(), message.into())
+    }
+
     pub fn unknown_parameter(name: &str, known: &'static [&'static str]) -> Self {
         Self::UnknownParameter {
             name: name.into(),
@@ -134,10 +140,10 @@ impl Failure {
         match &self {
             // A decision against a caller can be looked up: by an id in the body where he knows that something is
             // there, in a header where the body must be the same for what is not.
-            Self::Service(ServiceError::Forbidden | ServiceError::NotFound) => {
+            Self::Service(error) if is_decision(error) => {
                 let id = portreeve.new_id().to_string();
                 let request_id = request_id.and_then(|id| id.to_str().ok());
-                if problem.code() == FORBIDDEN.code {
+                if problem.status() == StatusCode::FORBIDDEN {
                     tracing::info!(request_id, decision_id = %id, "forbidden");
                     problem = problem.with_text("decision_id", &id);
                 } else {
@@ -202,6 +208,9 @@ impl Failure {
             Self::Parameter(name, message) => {
                 say(&BAD_PARAMETER, format!("'{name}' {message}.")).with_text("parameter", name)
             }
+            Self::Condition(name, message) => {
+                say(&BAD_CONDITION, format!("'{name}' {message}.")).with_text("header", name)
+            }
             Self::UnknownParameter { name, known: [] } => {
                 let detail = format!(
                     "This route has no query parameters; leave {} out.",
@@ -231,6 +240,15 @@ impl Failure {
     }
 }
 
+// Whether it is the caller's rights that have decided.
+fn is_decision(error: &ServiceError) -> bool {
+    match error {
+        ServiceError::Forbidden | ServiceError::NotFound | ServiceError::Partly { .. } => true,
+        ServiceError::At { error, .. } => is_decision(error),
+        _ => false,
+    }
+}
+
 // The whole of it: a new error of the service does not compile until its answer stands here.
 fn service_problem(error: &ServiceError) -> Problem {
     let told = || error.to_string();
@@ -252,6 +270,14 @@ fn service_problem(error: &ServiceError) -> Problem {
             }
         }
         ServiceError::Incomplete => say(&INCOMPLETE, format!("{}. {}", told(), INCOMPLETE.fix)),
+        ServiceError::Unmet => say(&PRECONDITION_FAILED, PRECONDITION_FAILED.fix),
+        ServiceError::Partly { count } => {
+            let detail = format!("{}. {}", told(), PARTLY_FORBIDDEN.fix);
+            say(&PARTLY_FORBIDDEN, detail).with_number("count", *count)
+        }
+        ServiceError::TooMany(_) => say(&TOO_MANY_RECORDS, told()),
+        ServiceError::Unconditional => say(&UNCONDITIONAL_CHANGE, UNCONDITIONAL_CHANGE.fix),
+        ServiceError::At { place, error } => service_problem(error).with_text("at", &shown(place)),
         ServiceError::Referenced => say(&REFERENCED, format!("{}. {}", told(), REFERENCED.fix)),
         ServiceError::PolicyChanged => say(&POLICY_CHANGED, POLICY_CHANGED.fix),
         ServiceError::WrongCredentials => say(&WRONG_CREDENTIALS, WRONG_CREDENTIALS.fix),
@@ -448,6 +474,14 @@ mod tests {
             },
             ServiceError::Incomplete,
             ServiceError::Referenced,
+            ServiceError::Unmet,
+            ServiceError::Partly { count: 3 },
+            ServiceError::TooMany(text()),
+            ServiceError::Unconditional,
+            ServiceError::At {
+                place: text(),
+                error: Box::new(ServiceError::Forbidden),
+            },
             ServiceError::PolicyChanged,
             ServiceError::WrongCredentials,
             ServiceError::InvalidToken,

@@ -10,6 +10,7 @@
 mod access;
 mod aggregates;
 mod ask;
+mod batches;
 mod check;
 mod collections;
 mod decode;
@@ -31,7 +32,7 @@ use axum::routing::MethodRouter;
 use portreeve_http::{Guard, RequestIds, guarded};
 use portreeve_service::Portreeve;
 
-use ask::{delete, get, patch, post};
+use ask::{delete, get, patch, post, put};
 pub use error::{CODES, Code};
 
 /// The router of this face, the guard around it.
@@ -87,11 +88,15 @@ fn routes() -> Routes {
         ),
         (
             "/v1/records/{collection}",
-            get("records.list", records::list).merge(post("records.create", records::create)),
+            get("records.list", records::list)
+                .merge(post("records.create", records::create))
+                .merge(patch("records.update-many", batches::update))
+                .merge(delete("records.delete-many", batches::delete)),
         ),
         (
             "/v1/records/{collection}/{key}",
             get("records.one", records::one)
+                .merge(put("records.put", records::put))
                 .merge(patch("records.update", records::update))
                 .merge(delete("records.delete", records::delete)),
         ),
@@ -100,6 +105,7 @@ fn routes() -> Routes {
             get("records.aggregate", aggregates::list),
         ),
         ("/v1/subscribe", get("subscribe", subscribe::subscribe)),
+        ("/v1/changes", post("changes", batches::changes)),
         ("/v1/check", post("check", check::check)),
         ("/v1/explain", post("explain", check::explain)),
         ("/v1/access", get("access.show", access::show)),

@@ -5,12 +5,15 @@ use std::io::Write as _;
 use axum::http::StatusCode;
 use axum::response::Response;
 use portreeve_http::JsonSink;
-use portreeve_model::write_json_text;
-use portreeve_service::{Portreeve, ReadOutcome, Written};
+use portreeve_model::{CollectionName, EntityTag, write_json_text};
+use portreeve_service::{Portreeve, Precondition, ReadOutcome, Written};
 
 use crate::ask::{Answer, Ask};
-use crate::decode::{self, next_cursor, sent_fields};
-use crate::encode::{json_bytes, located, nothing};
+use crate::batches;
+use crate::decode::{
+    self, Creation, condition, known_already, next_cursor, put_condition, sent_fields,
+};
+use crate::encode::{json_bytes, located, nothing, tagged};
 
 const LIST: &[u8] = b"{\"data\":[";
 const ONE: &[u8] = b"{\"data\":";
@@ -50,6 +53,8 @@ fn close_list(out: &mut Vec<u8>, limit: u32, stamp: u64, outcome: &ReadOutcome) 
 
 pub(crate) async fn one(ask: Ask) -> Answer {
     let query = decode::one(ask.collection()?, ask.query())?;
+    // Only the whole record is what a change can be made to depend on.
+    let whole = query.fields.is_none() && query.expand.is_empty();
     let caller = ask.caller().await?;
     let sink = JsonSink::new(ONE, ONE_CAPACITY);
     let sink = ask
@@ -57,14 +62,30 @@ pub(crate) async fn one(ask: Ask) -> Answer {
         .record(&caller, query, ask.segment("key"), sink)
         .await?;
     let mut bytes = sink.into_bytes();
+    if !whole {
+        bytes.push(b'}');
+        return Ok(json_bytes(ask.portreeve(), StatusCode::OK, bytes));
+    }
+    let tag = EntityTag::of_json(&bytes[ONE.len()..]);
     bytes.push(b'}');
-    Ok(json_bytes(ask.portreeve(), StatusCode::OK, bytes))
+    let response = if known_already(ask.headers(), tag)? {
+        let mut response = nothing();
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        json_bytes(ask.portreeve(), StatusCode::OK, bytes)
+    };
+    Ok(tagged(response, Some(tag)))
 }
 
 pub(crate) async fn create(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
+    ask.no_condition()?;
     let collection = ask.collection()?;
-    let sent = sent_fields(ask.json().await?)?;
+    let sent = match decode::creation(&collection, ask.json().await?)? {
+        Creation::Many(asked) => return batches::create(&ask, &asked).await,
+        Creation::One(sent) => sent,
+    };
     let portreeve = ask.portreeve();
     let (collection, sent) = (&collection, &sent);
     let written = portreeve
@@ -72,22 +93,49 @@ pub(crate) async fn create(mut ask: Ask) -> Answer {
             portreeve.create(&caller, collection, sent.clone()).await
         })
         .await?;
-    let response = record(portreeve, StatusCode::CREATED, &written);
-    let segments = [&*collection.to_string(), &written.key_text()];
-    Ok(located(response, "/v1/records", &segments))
+    Ok(made(portreeve, collection, &written))
+}
+
+pub(crate) async fn put(mut ask: Ask) -> Answer {
+    ask.no_parameters()?;
+    let condition = put_condition(ask.headers())?;
+    let collection = ask.collection()?;
+    let sent = sent_fields(ask.json().await?)?;
+    let (portreeve, key) = (ask.portreeve(), ask.segment("key"));
+    let (collection, sent, condition) = (&collection, &sent, &condition);
+    let written = portreeve
+        .as_caller(ask.token()?, ask.facts(), async |caller| {
+            let (sent, condition) = (sent.clone(), condition.clone());
+            portreeve
+                .put(&caller, collection, key, sent, condition)
+                .await
+        })
+        .await?;
+    if written.created() {
+        return Ok(made(portreeve, collection, &written));
+    }
+    Ok(record(portreeve, StatusCode::OK, &written))
 }
 
 pub(crate) async fn update(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
+    let condition = condition(ask.headers())?;
     let collection = ask.collection()?;
     let sent = sent_fields(ask.json().await?)?;
     let (portreeve, key) = (ask.portreeve(), ask.segment("key"));
-    let (collection, sent) = (&collection, &sent);
+    let (collection, sent, condition) = (&collection, &sent, &condition);
     let written = portreeve
         .as_caller(ask.token()?, ask.facts(), async |caller| {
-            portreeve
-                .update(&caller, collection, key, sent.clone())
-                .await
+            let sent = sent.clone();
+            match condition {
+                Precondition::None => portreeve.update(&caller, collection, key, sent).await,
+                condition => {
+                    let condition = condition.clone();
+                    portreeve
+                        .update_if(&caller, collection, key, sent, condition)
+                        .await
+                }
+            }
         })
         .await?;
     Ok(record(portreeve, StatusCode::OK, &written))
@@ -95,14 +143,27 @@ pub(crate) async fn update(mut ask: Ask) -> Answer {
 
 pub(crate) async fn delete(ask: Ask) -> Answer {
     ask.no_parameters()?;
+    let condition = &condition(ask.headers())?;
     let collection = &ask.collection()?;
     let (portreeve, key) = (ask.portreeve(), ask.segment("key"));
     portreeve
-        .as_caller(ask.token()?, ask.facts(), async |caller| {
-            portreeve.delete(&caller, collection, key).await
+        .as_caller(ask.token()?, ask.facts(), async |caller| match condition {
+            Precondition::None => portreeve.delete(&caller, collection, key).await,
+            condition => {
+                let condition = condition.clone();
+                portreeve
+                    .delete_if(&caller, collection, key, condition)
+                    .await
+            }
         })
         .await?;
     Ok(nothing())
+}
+
+fn made(portreeve: &Portreeve, collection: &CollectionName, written: &Written) -> Response {
+    let response = record(portreeve, StatusCode::CREATED, written);
+    let segments = [&*collection.to_string(), &written.key_text()];
+    located(response, "/v1/records", &segments)
 }
 
 fn record(portreeve: &Portreeve, status: StatusCode, written: &Written) -> Response {
@@ -110,5 +171,5 @@ fn record(portreeve: &Portreeve, status: StatusCode, written: &Written) -> Respo
     bytes.extend_from_slice(ONE);
     written.write_json(&mut bytes);
     bytes.push(b'}');
-    json_bytes(portreeve, status, bytes)
+    tagged(json_bytes(portreeve, status, bytes), written.tag())
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use portreeve_model::{
-    Collection, CollectionId, CollectionName, Condition, FieldId, Page, Query, ToMany, Value, Via,
+    Collection, CollectionId, CollectionName, FieldId, List, Operand, Page, Query, Rule, ToMany,
+    Value, Via,
 };
 use portreeve_policy::{
     Access, ActionId, CREATE_MANY, CREATE_ONE, DELETE_MANY, DELETE_ONE, Fill, Precondition,
@@ -50,6 +51,7 @@ impl Gate {
         let name = request.collection;
         let id = Self::find(caller, &name)?;
         let declared = Arc::clone(caller.snapshot.catalog().get(id));
+        let chooses = choice(&request.filter) != Choice::All;
         let list = ListRequest {
             query: Query {
                 collection: name.clone(),
@@ -77,16 +79,12 @@ impl Gate {
             return Err(self.refuse(caller, id));
         }
         // Neither the caller nor his rights say which records.
-        if *select.plan.condition() == Condition::Constant(true)
-            && *rights.reach() == Access::Always
-        {
+        let read = self.rights(caller, id, READ_MANY);
+        if !chooses && [rights.reach(), read.reach()] == [&Access::Always; 2] {
             return Err(Refused::Unconditional);
         }
         let what = match request.set {
-            None => {
-                let read = self.rights(caller, id, READ_MANY);
-                MassWhat::Delete(self.deletion(caller, &rights, &read, false))
-            }
+            None => MassWhat::Delete(self.deletion(caller, &rights, &read, false)),
             Some(sent) => {
                 let names = |field: &str| {
                     let field = declared.find_field(field);
@@ -113,6 +111,65 @@ impl Gate {
             narrow,
         };
         Ok(self.proof(caller, mass))
+    }
+}
+
+/// Which records a filter could choose, by its form alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    All,
+    Some,
+    None,
+}
+
+fn choice(filter: &Rule) -> Choice {
+    let among = |rules: &[Rule], ends: Choice, is: Choice| {
+        let choices: Vec<Choice> = rules.iter().map(choice).collect();
+        if choices.contains(&ends) {
+            ends
+        } else if choices.iter().all(|choice| *choice == is) {
+            is
+        } else {
+            Choice::Some
+        }
+    };
+    let path = |operand: &Operand| match operand {
+        Operand::Part(_, inner) => matches!(**inner, Operand::Path(_)),
+        operand => matches!(operand, Operand::Path(_) | Operand::Count(_)),
+    };
+    // What compares no field is the same for every record, whatever it says.
+    let of_record = |operands: &[&Operand]| {
+        if operands.iter().any(|operand| path(operand)) {
+            Choice::Some
+        } else {
+            Choice::All
+        }
+    };
+    match filter {
+        Rule::Constant(true) => Choice::All,
+        Rule::Constant(false) => Choice::None,
+        Rule::All(rules) => among(rules, Choice::None, Choice::All),
+        Rule::Any(rules) => among(rules, Choice::All, Choice::None),
+        Rule::Not(rule) => match choice(rule) {
+            Choice::None => Choice::All,
+            // Of what is the same for every record, the opposite is too.
+            Choice::All if !matches!(**rule, Rule::Constant(true)) => Choice::All,
+            Choice::All => Choice::None,
+            Choice::Some => Choice::Some,
+        },
+        Rule::Compare { left, right, .. } => of_record(&[left, right]),
+        Rule::In { operand, list } => match list {
+            List::Items(items) => of_record(&items.iter().chain([operand]).collect::<Vec<_>>()),
+            List::Variable(_) => of_record(&[operand]),
+        },
+        Rule::Between { operand, low, high } => of_record(&[operand, low, high]),
+        Rule::IsNull(operand) | Rule::Matches { operand, .. } => of_record(&[operand]),
+        Rule::Text {
+            operand, needle, ..
+        } => of_record(&[operand, needle]),
+        Rule::Quantified { .. } => Choice::Some,
+        Rule::Sent(_) => Choice::All,
+        Rule::Named { arguments, .. } => of_record(&arguments.iter().collect::<Vec<_>>()),
     }
 }
 
@@ -209,6 +266,10 @@ impl Builder<'_> {
                     .map_err(at)?
             }
             AskedWhat::Update { key, mut sent } => {
+                let key = match key {
+                    Some(key) => key,
+                    None => named(&declared, &mut sent).map_err(at)?,
+                };
                 hang(&mut sent).map_err(at)?;
                 let sent = self.take_apart(
                     &declared,
@@ -503,7 +564,7 @@ impl Builder<'_> {
                         let by = target.field(field).relation.map_or(target.key, |to| to.by);
                         let step = parent;
                         let fill = Fill { field, step, by };
-                        let (what, hold) = through_field(&target, member, item, &place, fill)?;
+                        let (what, hold) = through_field(member, item, &place, fill)?;
                         let asked = asked(&target, what, place);
                         self.below(asked, true, depth, Some(hold))?
                     }
@@ -643,10 +704,11 @@ fn one(
                 return Err(bad(place.to_owned(), member, "must be an object of fields"));
             };
             let place = within(place, member);
+            let sent = fields.into_iter().collect();
             let what = if way {
-                change(target, fields, &place)?
+                AskedWhat::Update { key: None, sent }
             } else {
-                AskedWhat::Create(fields.into_iter().collect())
+                AskedWhat::Create(sent)
             };
             return Ok(asked(target, what, place));
         }
@@ -654,23 +716,15 @@ fn one(
     Err(wrong())
 }
 
-// A record's key among its fields.
-fn change(
-    target: &Collection,
-    mut fields: serde_json::Map<String, Json>,
-    place: &str,
-) -> Result<AskedWhat, RefusedAt> {
-    let name = &*target.key_field().name;
-    let key = fields.shift_remove(name).as_ref().and_then(key_text);
-    let Some(key) = key else {
-        return Err(bad(
-            place.to_owned(),
-            name,
-            "tells which record it is, and has to be sent",
-        ));
-    };
-    let sent = fields.into_iter().collect();
-    Ok(AskedWhat::Update { key, sent })
+// Takes a record's key out of its fields.
+fn named(declared: &Collection, sent: &mut Sent) -> Result<String, Refused> {
+    let name = &*declared.key_field().name;
+    let place = sent.iter().position(|(field, _)| field == name);
+    let key = place.and_then(|place| key_text(&sent.remove(place).1));
+    key.ok_or_else(|| Refused::BadValue {
+        field: name.to_owned(),
+        message: "tells which record it is, and has to be sent as a text or a number".into(),
+    })
 }
 
 fn key_text(json: &Json) -> Option<String> {
@@ -682,7 +736,6 @@ fn key_text(json: &Json) -> Option<String> {
 }
 
 fn through_field(
-    target: &Collection,
     member: &str,
     item: Json,
     place: &str,
@@ -695,16 +748,20 @@ fn through_field(
             Ok((what, Hold::Fill(fill)))
         }
         ("update", Json::Object(fields)) => {
-            Ok((change(target, fields, place)?, Hold::Belongs(fill)))
+            let sent = fields.into_iter().collect();
+            Ok((AskedWhat::Update { key: None, sent }, Hold::Belongs(fill)))
         }
         ("create" | "update", _) => Err(wrong("must be an object of fields")),
         (_, item) => {
             let key = key_text(&item).ok_or_else(|| wrong("must be a key"))?;
-            let sent = vec![];
+            let update = |key| AskedWhat::Update {
+                key: Some(key),
+                sent: vec![],
+            };
             Ok(match member {
                 "delete" => (AskedWhat::Delete { key }, Hold::Belongs(fill)),
-                "link" => (AskedWhat::Update { key, sent }, Hold::Fill(fill)),
-                _ => (AskedWhat::Update { key, sent }, Hold::Leave(fill)),
+                "link" => (update(key), Hold::Fill(fill)),
+                _ => (update(key), Hold::Leave(fill)),
             })
         }
     }

@@ -103,8 +103,8 @@ pub enum AskedWhat {
     Create(Sent),
     /// These fields of it are changed; relations among them may hold changes too.
     Update {
-        /// Its key as text.
-        key: String,
+        /// Its key as text; where nothing is said, it is among what is sent.
+        key: Option<String>,
         /// What is sent.
         sent: Sent,
     },

@@ -640,6 +640,14 @@ impl<'t, E> ChangeRun<'t, E> {
         })
     }
 
+    fn dangling(&self, step: usize) -> Option<Refusal<E>> {
+        let writing = self.writing(step)?;
+        let links = writing.write.template.links();
+        let mut late = writing.late.iter();
+        let (link, _) = late.find(|(link, value)| !self.made(&links[*link], value))?;
+        Some(Refusal::BadLink(links[*link].field))
+    }
+
     fn wrote(&mut self, step: usize, reply: Reply<E>) {
         let values = std::mem::take(&mut self.values);
         match (&mut self.tasks[step], reply) {
@@ -650,8 +658,13 @@ impl<'t, E> ChangeRun<'t, E> {
             (Task::Delete(..) | Task::Left, _) => {
                 self.write_at(step + 1);
             }
-            (Task::Write(writing), Reply::Unstorable(error)) => {
-                writing.invalid.get_or_insert(Refusal::Unstorable(error));
+            (Task::Write(_), Reply::Unstorable(error)) => {
+                // A relation that leads to nothing yet is what is wrong, more than what the database says of it.
+                let why = self.dangling(step).unwrap_or(Refusal::Unstorable(error));
+                let Some(writing) = self.writing_mut(step) else {
+                    return self.refuse(step, why);
+                };
+                writing.invalid.get_or_insert(why);
                 let more = writing.session.as_mut().is_some_and(WriteSession::advance);
                 if more {
                     self.attempt(step);

@@ -93,7 +93,7 @@ pub(crate) fn probe(
     let mut lowering = Lowering::new(dialect, catalog, sent);
     let scope = lowering.scope(collection);
     let truths = truths(&mut lowering, &scope, probes);
-    of_key(lowering, &scope, &truths)
+    of_field(lowering, &scope, collection.key, &truths)
 }
 
 /// All columns and the probes of the record with a key, which is about to be changed.
@@ -104,6 +104,45 @@ pub(crate) fn look(
     probes: &[Condition],
     sent: &[FieldId],
 ) -> Fragment {
+    look_by(dialect, catalog, collection, collection.key, probes, sent)
+}
+
+/// The same of the record whose field has a value.
+pub(crate) fn look_by(
+    dialect: Dialect,
+    catalog: &Catalog,
+    collection: &Collection,
+    by: FieldId,
+    probes: &[Condition],
+    sent: &[FieldId],
+) -> Fragment {
+    let (lowering, scope, results) = looking(dialect, catalog, collection, probes, sent);
+    let lock = dialect.for_update(&scope.alias());
+    let mut fragment = of_field(lowering, &scope, by, &results);
+    fragment.sql.push_str(&lock);
+    fragment
+}
+
+/// The same of a record that was written.
+pub(crate) fn look_again(
+    dialect: Dialect,
+    catalog: &Catalog,
+    collection: &Collection,
+    by: FieldId,
+    probes: &[Condition],
+    sent: &[FieldId],
+) -> Fragment {
+    let (lowering, scope, results) = looking(dialect, catalog, collection, probes, sent);
+    of_field(lowering, &scope, by, &results)
+}
+
+fn looking<'c>(
+    dialect: Dialect,
+    catalog: &'c Catalog,
+    collection: &'c Collection,
+    probes: &[Condition],
+    sent: &'c [FieldId],
+) -> (Lowering<'c>, Scope<'c>, Vec<String>) {
     let mut lowering = Lowering::new(dialect, catalog, sent);
     let scope = lowering.scope(collection);
     let mut results: Vec<String> = collection
@@ -111,19 +150,50 @@ pub(crate) fn look(
         .map(|field| scope.column(&lowering, field))
         .collect();
     results.extend(truths(&mut lowering, &scope, probes));
-    let lock = dialect.for_update(&scope.alias());
-    let mut fragment = of_key(lowering, &scope, &results);
-    fragment.sql.push_str(&lock);
-    fragment
+    (lowering, scope, results)
 }
 
-fn of_key<'c>(mut lowering: Lowering<'c>, scope: &Scope<'c>, results: &[String]) -> Fragment {
-    let key = lowering.parameter(BoundSlot::Key(scope.collection.key_field().ty));
+/// The keys of the records a condition is true of, at most [`BoundSlot::Limit`], in their order.
+pub(crate) fn keys(
+    dialect: Dialect,
+    catalog: &Catalog,
+    collection: &Collection,
+    condition: &Condition,
+) -> Fragment {
+    let mut lowering = Lowering::new(dialect, catalog, &[]);
+    let scope = lowering.scope(collection);
+    let held = lowering.is_true(condition, &scope, Role::Finds);
+    let key = scope.column(&lowering, collection.key);
+    let limit = lowering.parameter(BoundSlot::Limit);
+    let sql = format!(
+        "SELECT {key} FROM {}{} ORDER BY {key} LIMIT {limit}{}",
+        scope.table(&lowering),
+        held.clause(),
+        dialect.for_update(&scope.alias())
+    );
+    Fragment {
+        sql,
+        slots: lowering.into_slots(),
+    }
+}
+
+fn of_field<'c>(
+    mut lowering: Lowering<'c>,
+    scope: &Scope<'c>,
+    by: FieldId,
+    results: &[String],
+) -> Fragment {
+    let value = lowering.parameter(BoundSlot::Key(scope.collection.field(by).ty));
+    let held = if by == scope.collection.key {
+        scope.has_key(&lowering, &value)
+    } else {
+        Holds::when(format!("{} = {value}", scope.column(&lowering, by)))
+    };
     let sql = format!(
         "SELECT {} FROM {} WHERE {}",
         results.join(", "),
         scope.table(&lowering),
-        scope.has_key(&lowering, &key).text()
+        held.text()
     );
     Fragment {
         sql,

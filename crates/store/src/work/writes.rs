@@ -145,7 +145,7 @@ struct Job<'a, X> {
     key: Option<&'a Value>,
 }
 
-fn is_constraint(error: &StoreError) -> bool {
+pub(super) fn is_constraint(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Unique { .. }
@@ -198,10 +198,10 @@ impl<X: Transaction> Job<'_, X> {
                 Err(error) => return Err(error),
             };
             if !judged {
-                return Ok(self.stored(&session, record, &truths));
+                return Ok(self.stored(record, &truths));
             }
             match session.judge(&truths) {
-                Judgement::Accepted => return Ok(self.stored(&session, record, &truths)),
+                Judgement::Accepted => return Ok(self.stored(record, &truths)),
                 Judgement::TryNext => self.transaction.undo().await?,
                 Judgement::Denied => {
                     self.transaction.undo().await?;
@@ -252,7 +252,7 @@ impl<X: Transaction> Job<'_, X> {
         let (template, collection) = (self.template, self.template.collection());
         keep(collection, &mut assignments, self.old, self.context);
         if self.old.is_none() {
-            self.complete(&mut assignments)?;
+            complete(self.transaction, collection, self.context, &mut assignments)?;
         }
         assignments.sort_by_key(|(field, _)| *field);
         let fields: Vec<FieldId> = assignments.iter().map(|(field, _)| *field).collect();
@@ -381,43 +381,6 @@ impl<X: Transaction> Job<'_, X> {
         Ok(row.iter().map(holds).collect())
     }
 
-    // What a new record has that nobody sent: its key, the collection's defaults.
-    fn complete(&self, assignments: &mut Vec<(FieldId, Value)>) -> Result<(), StoreError> {
-        let collection = self.template.collection();
-        let given = |assignments: &[(FieldId, Value)], field| {
-            assignments.iter().any(|(known, _)| *known == field)
-        };
-        let key = collection.key;
-        if assignments
-            .iter()
-            .any(|(field, value)| *field == key && value.is_null())
-        {
-            assignments.retain(|(field, _)| *field != key);
-        }
-        // A key that is made of columns comes with them.
-        if !given(assignments, key) && collection.is_column(key) {
-            match collection.key_source {
-                KeySource::Sequence => {}
-                KeySource::Uuid => {
-                    let uuid = new_uuid(self.transaction.clock(), self.transaction.entropy());
-                    assignments.push((key, Value::Text(uuid.hyphenated().to_string())));
-                }
-                KeySource::Given => return Err(StoreError::NotNull { field: key }),
-            }
-        }
-        for field in collection.field_ids().filter(|field| *field != key) {
-            let value = match &collection.field(field).default {
-                None => continue,
-                Some(FieldDefault::Value(value)) => value.clone(),
-                Some(FieldDefault::Now) => Value::Integer(self.context.now),
-            };
-            if !given(assignments, field) {
-                assignments.push((field, value));
-            }
-        }
-        Ok(())
-    }
-
     async fn target_exists(
         &self,
         link: &Link,
@@ -451,18 +414,9 @@ impl<X: Transaction> Job<'_, X> {
         Ok(!rows.is_empty())
     }
 
-    fn stored(&self, session: &WriteSession<'_>, record: Record, truths: &[bool]) -> WriteOutcome {
-        let collection = self.template.collection();
-        let readable = session.shown(truths);
-        let key = record.get(collection.key).clone();
-        let shown = record
-            .0
-            .into_iter()
-            .enumerate()
-            .map(|(place, value)| (FieldId::at(place), value))
-            .filter(|(field, _)| readable.contains(field) || self.template.sent().contains(field))
-            .collect();
-        WriteOutcome::Stored(Stored { key, shown })
+    fn stored(&self, record: Record, truths: &[bool]) -> WriteOutcome {
+        let sight = self.template.sight_new(truths);
+        WriteOutcome::Stored(Stored::of(self.template, record, sight))
     }
 }
 
@@ -478,8 +432,49 @@ pub(super) async fn hold<X: Transaction>(
         .await
 }
 
+// What a new record has that nobody sent: its key, the collection's defaults.
+pub(super) fn complete<X: Transaction>(
+    transaction: &X,
+    collection: &Collection,
+    context: &Context,
+    assignments: &mut Vec<(FieldId, Value)>,
+) -> Result<(), StoreError> {
+    let given = |assignments: &[(FieldId, Value)], field| {
+        assignments.iter().any(|(known, _)| *known == field)
+    };
+    let key = collection.key;
+    if assignments
+        .iter()
+        .any(|(field, value)| *field == key && value.is_null())
+    {
+        assignments.retain(|(field, _)| *field != key);
+    }
+    // A key that is made of columns comes with them.
+    if !given(assignments, key) && collection.is_column(key) {
+        match collection.key_source {
+            KeySource::Sequence => {}
+            KeySource::Uuid => {
+                let uuid = new_uuid(transaction.clock(), transaction.entropy());
+                assignments.push((key, Value::Text(uuid.hyphenated().to_string())));
+            }
+            KeySource::Given => return Err(StoreError::NotNull { field: key }),
+        }
+    }
+    for field in collection.field_ids().filter(|field| *field != key) {
+        let value = match &collection.field(field).default {
+            None => continue,
+            Some(FieldDefault::Value(value)) => value.clone(),
+            Some(FieldDefault::Now) => Value::Integer(context.now),
+        };
+        if !given(assignments, field) {
+            assignments.push((field, value));
+        }
+    }
+    Ok(())
+}
+
 // Runs a statement that gives all columns and then probes.
-async fn look<X: Transaction>(
+pub(super) async fn look<X: Transaction>(
     transaction: &X,
     fragment: &Fragment,
     binding: &Binding<'_>,

@@ -133,19 +133,26 @@ pub(crate) fn one(collection: CollectionName, query: &str) -> Result<RecordQuery
 
 /// A caller's filter, its values taken out.
 pub(super) fn filter(text: &str, values: &mut Vec<Literal>) -> Result<Rule, Failure> {
-    let rule = if text.trim_start().starts_with('{') {
+    if text.trim_start().starts_with('{') {
         let json = parse_json(text.as_bytes()).map_err(
             |JsonError {
                  column, message, ..
              }| { Failure::filter(Some(column), message) },
         )?;
-        rule_from_json(&json).map_err(|error| Failure::filter(None, error.message))?
-    } else {
-        parse_rule(text).map_err(|RuleError { offset, message }| {
-            let before = text.get(..offset).unwrap_or(text);
-            Failure::filter(Some(before.chars().count() + 1), message)
-        })?
-    };
+        return filter_json(&json, values);
+    }
+    let rule = parse_rule(text).map_err(|RuleError { offset, message }| {
+        let before = text.get(..offset).unwrap_or(text);
+        Failure::filter(Some(before.chars().count() + 1), message)
+    })?;
+    Ok(take_literals(rule, values))
+}
+
+pub(super) fn filter_json(
+    json: &serde_json::Value,
+    values: &mut Vec<Literal>,
+) -> Result<Rule, Failure> {
+    let rule = rule_from_json(json).map_err(|error| Failure::filter(None, error.message))?;
     Ok(take_literals(rule, values))
 }
 

@@ -101,12 +101,17 @@ impl Object {
     }
 }
 
-/// The fields of a record that is written. A name that is too long to be one is cut, so that the error does not send
-/// it all back.
+/// The fields of a record that is written.
 pub(crate) fn sent_fields(json: Json) -> Result<Vec<(String, Json)>, Failure> {
+    fields_at("body", json)
+}
+
+/// The same at this place of the body. A name that is too long to be one is cut, so that the error does not send it all
+/// back.
+pub(crate) fn fields_at(at: &str, json: Json) -> Result<Vec<(String, Json)>, Failure> {
     let Json::Object(map) = json else {
         return Err(Failure::member(
-            "body",
+            at,
             "must be a JSON object of fields and their values",
         ));
     };

@@ -26,6 +26,8 @@ macro_rules! codes {
 codes! {
     BAD_BODY: "bad_body", 400, "The body cannot be understood",
         "Send the members the route knows, each with its type; `member` says which one is wrong.";
+    BAD_CONDITION: "bad_condition", 400, "A condition on the record cannot be understood",
+        "Send If-Match or If-None-Match as `header` needs it, with tags as ETag gives them.";
     BAD_PARAMETER: "bad_parameter", 400, "A query parameter cannot be understood",
         "Correct the parameter that `parameter` names.";
     BAD_QUERY: "bad_query", 400, "The filter, sort or search cannot be understood",
@@ -52,6 +54,8 @@ codes! {
         "Ask an administrator for the permission; POST /v1/explain shows what is missing.";
     FOREIGN_SITE: "foreign_site", 403, "Another site's request",
         "Development mode answers this machine only: use localhost, 127.0.0.1 or [::1], or serve without --dev.";
+    PARTLY_FORBIDDEN: "partly_forbidden", 403, "Some of the selected records may not be changed by you",
+        "Choose fewer, or send narrow to leave those as they are; nothing was changed.";
     WRONG_SETUP_CODE: "wrong_setup_code", 403, "The setup code is wrong",
         "Copy the code the server has printed at its start.";
     NOT_FOUND: "not_found", 404, "There is no such collection or record for you",
@@ -88,6 +92,8 @@ codes! {
         "Sign in as the administrator there is; after too many wrong codes, start the server again.";
     USER_EXISTS: "user_exists", 409, "There is such an account",
         "Choose another username, e-mail address and key.";
+    PRECONDITION_FAILED: "precondition_failed", 412, "The record is not as the request wants it",
+        "Read it again and decide anew; nothing was changed.";
     BODY_TOO_LARGE: "body_too_large", 413, "The body is too large",
         "Send at most 1 MiB at once.";
     UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type", 415, "The body's type is not understood here",
@@ -104,8 +110,12 @@ codes! {
         "Correct the line the message names.";
     OUT_OF_RANGE: "out_of_range", 422, "A sum is out of range",
         "Sum fewer records at once: a narrower filter, or more to group by.";
+    TOO_MANY_RECORDS: "too_many_records", 422, "Too many records at once",
+        "Do it in several requests; nothing was changed.";
     TOO_SLOW: "too_slow", 422, "The read takes too long",
         "Ask for less at once: a narrower filter, fewer relations, an indexed sort, a cursor instead of an offset.";
+    UNCONDITIONAL_CHANGE: "unconditional_change", 422, "Every record of the collection would be changed",
+        "Send a filter that chooses some; nothing was changed.";
     UNKNOWN_ACTION: "unknown_action", 422, "There is no such action",
         "Use one of the built-in actions or one the policy declares under actions:.";
     UNKNOWN_PROFILE: "unknown_profile", 422, "There is no such profile",

@@ -3,9 +3,12 @@
 mod access;
 mod accounts;
 mod aggregates;
+mod batches;
 mod bookkeeping;
+mod conditions;
 mod filters;
 mod hostile;
+mod nested;
 mod pages;
 mod paging;
 mod records;

@@ -25,11 +25,16 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("DELETE", "/v1/collections/{collection}", 401),
     ("GET", "/v1/records/{collection}", 404),
     ("POST", "/v1/records/{collection}", 415),
+    ("PATCH", "/v1/records/{collection}", 415),
+    // Nothing says which records.
+    ("DELETE", "/v1/records/{collection}", 400),
     ("GET", "/v1/records/{collection}/{key}", 404),
+    ("PUT", "/v1/records/{collection}/{key}", 415),
     ("PATCH", "/v1/records/{collection}/{key}", 415),
     ("DELETE", "/v1/records/{collection}/{key}", 404),
     ("GET", "/v1/aggregates/{collection}", 404),
     ("GET", "/v1/subscribe", 404),
+    ("POST", "/v1/changes", 415),
     ("POST", "/v1/check", 415),
     ("POST", "/v1/explain", 401),
     ("GET", "/v1/access", 401),
@@ -53,7 +58,7 @@ fn the_list_is_the_router() {
         if let Some(start) = line.find("\"/") {
             path = line[start + 1..].split('"').next().unwrap();
         }
-        for method in ["get", "post", "patch", "delete"] {
+        for method in ["get", "post", "put", "patch", "delete"] {
             for call in line.match_indices(&format!("{method}(\"")) {
                 // `merge(post("…` and `get("…`, not the end of another word.
                 let before = line[..call.0].chars().last();
@@ -106,13 +111,13 @@ async fn nobody_gets_nothing_anywhere() {
 #[tokio::test]
 async fn other_methods_and_routes_are_told() {
     let world = World::school().await;
-    let reply = world.ask("PUT", "/v1/records/grades/1", "", None).await;
+    let reply = world.ask("PUT", "/v1/records/grades", "", None).await;
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),
         (405, "method_not_allowed")
     );
     let allow = reply.headers[header::ALLOW].to_str().unwrap();
-    for method in ["GET", "PATCH", "DELETE"] {
+    for method in ["GET", "POST", "PATCH", "DELETE"] {
         assert!(allow.contains(method), "{allow}");
     }
     for path in ["/", "/v1", "/v2/me", "/v1/nothing", "/errors/nothing"] {

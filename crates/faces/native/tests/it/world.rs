@@ -192,6 +192,22 @@ impl World {
 
     /// A school with an administrator, the students anna and bo, the teacher tess, courses and grades.
     pub async fn school() -> Self {
+        Self::of(ACCESS).await
+    }
+
+    /// The same with other permissions for some of its roles.
+    pub async fn with(roles: &str) -> Self {
+        let (head, _) = ACCESS.split_once("roles:\n").unwrap();
+        let mut access = format!("{head}roles:\n{}\n", roles.trim_matches('\n'));
+        for role in ["student", "teacher"] {
+            if !roles.contains(&format!("  {role}:\n")) {
+                access.push_str(&format!("  {role}: {{ permissions: [] }}\n"));
+            }
+        }
+        Self::of(&access).await
+    }
+
+    async fn of(access: &str) -> Self {
         let world = Self::empty(false).await;
         let portreeve = &world.portreeve;
         let new = |username: &str, roles: &[&str]| NewUser {
@@ -205,7 +221,7 @@ impl World {
             .await
             .unwrap();
         let operator = portreeve.operator();
-        let document = Document::read("test", ACCESS).unwrap();
+        let document = Document::read("test", access).unwrap();
         let plan = portreeve.plan(&operator, &document).await.unwrap();
         portreeve.apply(&operator, plan, false).await.unwrap();
         let operator = portreeve.operator();
@@ -325,6 +341,25 @@ impl World {
                 Body::from(json.to_string())
             }
         };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// A request with one more header.
+    pub async fn ask_if(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        condition: (&str, &str),
+        body: Option<&Json>,
+    ) -> Reply {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(condition.0, condition.1);
+        let body = body.map_or(Body::empty(), |json| Body::from(json.to_string()));
         self.send(request.body(body).unwrap()).await
     }
 
