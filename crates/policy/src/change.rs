@@ -3,6 +3,7 @@
 //! stored in the end. Like [`crate::WriteTemplate`] it does not know where records are kept: it says what it needs
 //! next ([`Demand`]) and is told ([`Reply`]).
 
+mod demand;
 mod run;
 
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use portreeve_model::{EntityTag, FieldId, Value};
 
 use crate::{DeleteTemplate, Record, Sight, WriteDenial, WriteTemplate};
 
-pub use run::{ChangeRun, Demand, Reply};
+pub use demand::{Demand, Reply};
+pub use run::ChangeRun;
 
 /// One record of a change.
 #[derive(Clone, Debug)]

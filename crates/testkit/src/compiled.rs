@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use portreeve_model::{CollectionId, FieldId, Value};
 use portreeve_policy::{
-    Asker, Context, MemoryOutcome, MemoryWorld, Problem, Record, RequestFacts, Snapshot,
+    Asker, Context, MemoryOutcome, MemoryStep, MemoryWorld, Problem, Record, RequestFacts, Snapshot,
 };
 
 use crate::naive::{Answer, Request, Subject, World};
@@ -182,6 +182,58 @@ pub fn answer(memory: &mut MemoryWorld, asker: &Asker, request: &Request) -> Ans
             };
             written(memory.delete(asker, id, &key), &declared)
         }
+    }
+}
+
+/// The engine's answers to creations, updates and deletions that happen together, or the one that ends all of them.
+pub fn change(
+    memory: &mut MemoryWorld,
+    asker: &Asker,
+    requests: &[Request],
+) -> Result<Vec<Answer>, Answer> {
+    let (mut steps, mut declared) = (vec![], vec![]);
+    for request in requests {
+        let (Request::Create { collection, .. }
+        | Request::Update { collection, .. }
+        | Request::Delete { collection, .. }
+        | Request::Read { collection, .. }
+        | Request::List { collection, .. }) = request;
+        let of = memory.catalog().find_text(collection).cloned();
+        let of = of.ok_or(Answer::NotFound)?;
+        let key_of = |key: &str| Value::from_text(of.key_field().ty, key).ok();
+        // A name that is no field never reaches the engine: whoever decodes the request refuses it.
+        let fields = |sent: &BTreeMap<String, Value>| {
+            let fields = fields_of(memory, of.id, sent);
+            if fields.len() < sent.len() {
+                return Err(Answer::Invalid);
+            }
+            Ok(fields)
+        };
+        steps.push(match request {
+            Request::Create { key, sent, .. } => {
+                let mut fields = fields(sent)?;
+                if let Some(key) = key {
+                    fields.push((of.key, key_of(key).ok_or(Answer::Invalid)?));
+                }
+                MemoryStep::Create(of.id, fields)
+            }
+            Request::Update { key, sent, .. } => {
+                MemoryStep::Update(of.id, key_of(key).ok_or(Answer::NotFound)?, fields(sent)?)
+            }
+            Request::Delete { key, .. } => {
+                MemoryStep::Delete(of.id, key_of(key).ok_or(Answer::NotFound)?)
+            }
+            Request::Read { .. } | Request::List { .. } => return Err(Answer::Invalid),
+        });
+        declared.push(of);
+    }
+    match memory.change(asker, steps) {
+        Err((place, outcome)) => Err(written(outcome, &declared[place])),
+        Ok(outcomes) => Ok(outcomes
+            .into_iter()
+            .zip(&declared)
+            .map(|(outcome, declared)| written(outcome, declared))
+            .collect()),
     }
 }
 

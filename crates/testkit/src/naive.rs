@@ -5,6 +5,7 @@
 //! has misread the law; slowness is no fault here. The sentences in quotation marks are those of the law.
 
 mod aggregate;
+mod change;
 mod predicate;
 mod rights;
 pub(crate) mod schema;
@@ -18,6 +19,7 @@ use portreeve_model::{Rule, Value};
 use portreeve_policy::{Binding, Document};
 
 pub use aggregate::{Aggregates, aggregate};
+pub use change::change;
 use predicate::At;
 use schema::Collection;
 use write::Write;

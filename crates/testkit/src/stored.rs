@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portreeve_gate::{
-    AggregateRequest, ApplyPolicy, Caller, CreateUser, CredentialFacts, Gate, ListRequest, Refused,
-    Sent, take_literals,
+    AggregateRequest, ApplyPolicy, Asked, AskedWhat, Caller, CreateUser, CredentialFacts, Gate,
+    ListRequest, Refused, Sent, take_literals,
 };
 use portreeve_model::{
     Aggregate, AggregateQuery, Cell, Clock, Collection, CollectionName, Columns, Entropy,
     FieldType, Page, Query, RecordQuery, RecordSink, Value, write_json_record,
 };
-use portreeve_policy::{Document, RequestFacts, Snapshot};
+use portreeve_policy::{Document, Precondition, Refusal, RequestFacts, Snapshot};
 use portreeve_store::{
-    Location, ReadOutcome, Store, StoreError, StoreOptions, Synchronous, WriteOutcome,
+    ChangeResult, ChangedRecord, Location, ReadOutcome, Store, StoreError, StoreOptions,
+    Synchronous, WriteOutcome,
 };
 
 use crate::naive::{Aggregates, Answer, Record, Request, Subject, World};
@@ -335,7 +336,8 @@ impl StoredWorld {
         self.store.create_user(create).await.is_ok()
     }
 
-    async fn read_back(&mut self, now: i64) {
+    /// Takes over what is stored now.
+    pub async fn read_back(&mut self, now: i64) {
         self.world.users = self.all("users", now).await;
         let names: Vec<String> = self.world.records.keys().cloned().collect();
         for name in names {
@@ -618,6 +620,76 @@ impl StoredWorld {
                 | StoreError::Check,
             ) => Answer::Invalid,
             Err(error) => panic!("the store failed: {error}"),
+        }
+    }
+
+    /// The answers of gate and store to creations, updates and deletions that happen together, or the one that ends
+    /// all of them.
+    pub async fn change(
+        &self,
+        caller: &Caller,
+        requests: &[Request],
+    ) -> Result<Vec<Answer>, Answer> {
+        let mut asked = vec![];
+        for request in requests {
+            let (Request::Create { collection, .. }
+            | Request::Update { collection, .. }
+            | Request::Delete { collection, .. }
+            | Request::Read { collection, .. }
+            | Request::List { collection, .. }) = request;
+            let snapshot = self.gate.snapshot();
+            let of = snapshot.catalog().find_text(collection);
+            let of = of.ok_or(Answer::NotFound)?;
+            let what = match request {
+                Request::Create { key, sent, .. } => {
+                    let mut fields = json(of, sent);
+                    if let Some(key) = key {
+                        let ty = of.key_field().ty;
+                        let value = Value::from_text(ty, key).map_err(|_| Answer::Invalid)?;
+                        fields.push((of.key_field().name.to_string(), value.to_json(ty)));
+                    }
+                    AskedWhat::Create(fields)
+                }
+                Request::Update { key, sent, .. } => AskedWhat::Update {
+                    key: Some(key.clone()),
+                    sent: json(of, sent),
+                },
+                Request::Delete { key, .. } => AskedWhat::Delete { key: key.clone() },
+                Request::Read { .. } | Request::List { .. } => return Err(Answer::Invalid),
+            };
+            asked.push(Asked {
+                place: String::new(),
+                collection: of.name.clone(),
+                what,
+                condition: Precondition::None,
+            });
+        }
+        let change = self.gate.change(caller, true, asked);
+        let change = change.map_err(|refused| refusal(refused.refused))?;
+        match self.store.change(change).await.expect("the store works") {
+            ChangeResult::TooMany(_) => Err(Answer::Invalid),
+            ChangeResult::Refused { why, .. } => Err(match why {
+                Refusal::NotFound => Answer::NotFound,
+                Refusal::Forbidden | Refusal::Partly(_) => Answer::Forbidden,
+                Refusal::BadLink(_) | Refusal::Unmet | Refusal::Twice | Refusal::Unstorable(_) => {
+                    Answer::Invalid
+                }
+            }),
+            ChangeResult::Done(records) => {
+                let mut answers = vec![];
+                for record in records {
+                    answers.push(match record {
+                        ChangedRecord::Deleted { .. } | ChangedRecord::Left => Answer::Deleted,
+                        ChangedRecord::Stored {
+                            collection, stored, ..
+                        } => {
+                            let done = Ok(WriteOutcome::Stored(stored));
+                            self.written(&collection, caller, done).await
+                        }
+                    });
+                }
+                Ok(answers)
+            }
         }
     }
 

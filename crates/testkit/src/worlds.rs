@@ -43,6 +43,17 @@ pub fn aggregates(world: &World, seed: u64) -> (Subject, Aggregates) {
     (subject, aggregates)
 }
 
+/// The change of that number in a world: one to four records that are written together, as wanted by somebody who has
+/// rights on many.
+pub fn change(world: &World, seed: u64) -> (Subject, Vec<Request>) {
+    let mut dice = Dice::new(!seed ^ 0x5bd1_e995);
+    let subject = asks::subject(&mut dice, world);
+    let count = dice.between(1, 4);
+    let parts = (0..count).map(|_| asks::part(&mut dice, world, &subject));
+    let parts = parts.collect();
+    (subject, parts)
+}
+
 /// Numbers without a pattern, repeatable (splitmix64).
 pub struct Dice(u64);
 

@@ -1,101 +1,17 @@
 //! A change on its way.
 
+mod links;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use portreeve_model::{CollectionId, Condition, FieldId, Value};
 
-use super::{ChangeOutcome, Changed, Fill, Refusal, Selection, Step, What, Write};
+use super::{ChangeOutcome, Changed, Demand, Refusal, Reply, Selection, Step, What, Write};
 use crate::{
     Access, Context, DeleteTemplate, Judgement, Link, Precondition, Record, Sight, WriteDenial,
     WriteSession, WriteTemplate,
 };
-
-/// What a run needs next.
-pub enum Demand<'r> {
-    /// The record whose field has this value, with the truth of the template's old probes:
-    /// [`Reply::Found`].
-    Look {
-        /// The template.
-        template: &'r Arc<WriteTemplate>,
-        /// The field.
-        by: FieldId,
-        /// Its value.
-        value: &'r Value,
-    },
-    /// The record to be deleted, with the truth of the template's probes: [`Reply::Found`].
-    LookDelete {
-        /// The template.
-        template: &'r Arc<DeleteTemplate>,
-        /// Its key.
-        key: &'r Value,
-    },
-    /// Whether a relation's target is there and the condition true of it: [`Reply::Holds`].
-    Reach {
-        /// The template.
-        template: &'r Arc<WriteTemplate>,
-        /// The relation.
-        link: &'r Link,
-        /// What it is set to.
-        value: &'r Value,
-        /// What has to be true of the target; nothing, if it only has to be there.
-        reach: Option<&'r Condition>,
-    },
-    /// A new record with these values, and with its key and declared defaults: [`Reply::Inserted`] or
-    /// [`Reply::Unstorable`].
-    Insert {
-        /// The template.
-        template: &'r Arc<WriteTemplate>,
-        /// The values.
-        values: &'r [(FieldId, Value)],
-    },
-    /// Other values for a record: [`Reply::Done`] or [`Reply::Unstorable`].
-    Update {
-        /// The template.
-        template: &'r Arc<WriteTemplate>,
-        /// The record's key.
-        key: &'r Value,
-        /// The record in the beginning.
-        old: &'r Record,
-        /// The values, perhaps none.
-        values: &'r [(FieldId, Value)],
-    },
-    /// A record's end: [`Reply::Done`], [`Reply::Holds`] with false where it is not there any more, or
-    /// [`Reply::Unstorable`].
-    Delete {
-        /// The template.
-        template: &'r Arc<DeleteTemplate>,
-        /// The record's key.
-        key: &'r Value,
-    },
-    /// The record as it is now, with the truth of the template's new probes: [`Reply::Found`].
-    After {
-        /// The template.
-        template: &'r Arc<WriteTemplate>,
-        /// The record's key.
-        key: &'r Value,
-        /// The record in the beginning.
-        old: Option<&'r Record>,
-    },
-    /// Everything written so far undone: [`Reply::Done`].
-    Undo,
-    /// Nothing more. [`ChangeRun::outcome`] says what came of it.
-    Nothing,
-}
-
-/// What a run is told.
-pub enum Reply<E> {
-    /// Nothing to tell; also begins a run.
-    Done,
-    /// The record that was looked for.
-    Found(Option<(Record, Vec<bool>)>),
-    /// Whether it is so.
-    Holds(bool),
-    /// The new record, with its key and declared defaults.
-    Inserted(Record),
-    /// The database does not take what was to be written. Only that statement has no effect.
-    Unstorable(E),
-}
 
 /// A change on its way: tell it what it wants to know until it wants nothing more.
 pub struct ChangeRun<'t, E> {
@@ -454,28 +370,6 @@ impl<'t, E> ChangeRun<'t, E> {
         }
     }
 
-    fn fill(&self, step: usize, field: FieldId) -> Option<&'t Fill> {
-        let steps = self.steps;
-        steps[step].fills.iter().find(|fill| fill.field == field)
-    }
-
-    // What a relation is set to, as far as that is known before anything is written.
-    fn start_value(&self, step: usize, link: usize) -> Option<&Value> {
-        let write = self.writing(step)?.write;
-        let field = write.template.links().get(link)?.field;
-        let value = match self.fill(step, field) {
-            Some(fill) => self.old(fill.step)?.get(fill.by),
-            None => sent(write, field)?,
-        };
-        (!value.is_null()).then_some(value)
-    }
-
-    fn link_key(&self, step: usize, link: usize) -> Option<(u64, FieldId, Value)> {
-        let value = self.start_value(step, link)?.clone();
-        let template = &self.writing(step)?.write.template;
-        Some((template.id(), template.links()[link].field, value))
-    }
-
     fn reach_from(&mut self, first: usize, mut link: usize) {
         for step in first..self.tasks.len() {
             let links = self
@@ -591,61 +485,6 @@ impl<'t, E> ChangeRun<'t, E> {
             Task::Delete(_, _, record) => Some(record),
             Task::Left => None,
         }
-    }
-
-    // The first relation of the present attempt that leads out of reach, or those that only the end can tell of.
-    #[expect(clippy::type_complexity, reason = "said in the line above")]
-    fn bad_link(&self, step: usize) -> Option<Result<Vec<(usize, Value)>, FieldId>> {
-        let writing = self.writing(step)?;
-        let template = &writing.write.template;
-        let mut late = vec![];
-        for (link, value) in writing.session.as_ref()?.links() {
-            let key = (template.id(), link.field, value.clone());
-            match self.reached.get(&key) {
-                Some(true) => {}
-                // What is there in the beginning is judged by how it is then; what is not may be made on the way.
-                _ if self.makes(link.target) => {
-                    let place = template
-                        .links()
-                        .iter()
-                        .position(|it| it.field == link.field)?;
-                    late.push((place, value.clone()));
-                }
-                _ => return Some(Err(link.field)),
-            }
-        }
-        Some(Ok(late))
-    }
-
-    fn makes(&self, collection: CollectionId) -> bool {
-        self.tasks.iter().any(|task| match task {
-            Task::Write(writing) => {
-                writing.old.is_none() && writing.write.template.collection().id == collection
-            }
-            Task::Delete(..) | Task::Left => false,
-        })
-    }
-
-    fn made(&self, link: &Link, value: &Value) -> bool {
-        self.tasks.iter().any(|task| match task {
-            Task::Write(writing) => {
-                writing.old.is_none()
-                    && writing.write.template.collection().id == link.target
-                    && writing
-                        .record
-                        .as_ref()
-                        .is_some_and(|record| record.get(link.by) == value)
-            }
-            Task::Delete(..) | Task::Left => false,
-        })
-    }
-
-    fn dangling(&self, step: usize) -> Option<Refusal<E>> {
-        let writing = self.writing(step)?;
-        let links = writing.write.template.links();
-        let mut late = writing.late.iter();
-        let (link, _) = late.find(|(link, value)| !self.made(&links[*link], value))?;
-        Some(Refusal::BadLink(links[*link].field))
     }
 
     fn wrote(&mut self, step: usize, reply: Reply<E>) {

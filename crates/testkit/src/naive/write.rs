@@ -23,23 +23,23 @@ pub struct Write<'a> {
 }
 
 /// What a write would come to with certain presets and defaults.
-struct Outcome {
+pub struct Outcome {
     /// The record as it would be stored.
-    record: Record,
+    pub record: Record,
     /// The fields that are the caller's own doing: sent, and not ignored for a preset.
-    named: Vec<String>,
+    pub named: Vec<String>,
     /// The database with the record in it.
-    world: World,
+    pub world: World,
 }
 
 /// What an allow, or several, bring along.
-type Loan<'a> = (
+pub type Loan<'a> = (
     BTreeMap<&'a str, &'a FieldValue>,
     BTreeMap<&'a str, &'a FieldValue>,
 );
 
 /// "The earlier winning."
-fn loan<'a>(allows: &[&'a Permission]) -> Loan<'a> {
+pub fn loan<'a>(allows: &[&'a Permission]) -> Loan<'a> {
     let (mut presets, mut defaults) = Loan::default();
     for allow in allows {
         for (field, value) in &allow.presets {
@@ -113,22 +113,8 @@ impl Referee<'_> {
     /// alone carries it, lends its presets and defaults; if none carries it alone, all of them do together." What no
     /// database would take carries nothing.
     fn lend(&self, owner: &Layer, write: &Write) -> Result<Outcome, Answer> {
-        let overrules = |allow: &Permission| {
-            allow.presets.iter().any(|(field, value)| {
-                let sent = write.sent.get(field);
-                sent.is_some_and(|sent| *sent != self.lent(write.collection, field, value))
-            })
-        };
-        let alone = owner.allows.iter().map(|allow| vec![allow]);
-        let gentle = alone.clone().filter(|allow| !overrules(allow[0]));
-        let together = std::iter::once(owner.allows.iter().collect());
-        let candidates: Vec<Vec<&Permission>> = if owner.administrator {
-            vec![vec![]]
-        } else {
-            gentle.chain(alone).chain(together).collect()
-        };
         let mut only_the_database_minds = false;
-        for allows in candidates {
+        for allows in self.candidates(owner, write) {
             let outcome = self.outcome(write, &loan(&allows));
             let carried = self.links_within_reach(write, &outcome.named)
                 && (owner.administrator || self.carry(&allows, write, &outcome));
@@ -146,8 +132,27 @@ impl Referee<'_> {
         }
     }
 
+    /// Who may lend, in the order in which they are tried.
+    pub fn candidates<'l>(&self, owner: &'l Layer, write: &Write) -> Vec<Vec<&'l Permission>> {
+        let overrules = |allow: &Permission| {
+            allow.presets.iter().any(|(field, value)| {
+                let sent = write.sent.get(field);
+                sent.is_some_and(|sent| *sent != self.lent(write.collection, field, value))
+            })
+        };
+        let alone = owner.allows.iter().map(|allow| vec![allow]);
+        let gentle = alone.clone().filter(|allow| !overrules(allow[0]));
+        let others = alone.filter(|allow| overrules(allow[0]));
+        let together = std::iter::once(owner.allows.iter().collect());
+        if owner.administrator {
+            vec![vec![]]
+        } else {
+            gentle.chain(others).chain(together).collect()
+        }
+    }
+
     /// "`presets` always win (a sent value is ignored); `defaults` fill what was not sent."
-    fn outcome(&self, write: &Write, (presets, defaults): &Loan) -> Outcome {
+    pub fn outcome(&self, write: &Write, (presets, defaults): &Loan) -> Outcome {
         let collection = write.collection;
         let mut record = match write.old {
             Some(old) => old.clone(),
@@ -205,7 +210,7 @@ impl Referee<'_> {
 
     /// Rules 4 and 5: "each sent field needs an allow that grants it" and that holds for this write; where there is
     /// no such field, one allow that holds.
-    fn carry(&self, allows: &[&Permission], write: &Write, outcome: &Outcome) -> bool {
+    pub fn carry(&self, allows: &[&Permission], write: &Write, outcome: &Outcome) -> bool {
         let holding: Vec<&Permission> = allows
             .iter()
             .copied()
@@ -241,7 +246,7 @@ impl Referee<'_> {
     }
 
     /// "An unchanged sent field is exempt only if it is readable."
-    fn is_exempt(&self, write: &Write, field: &str) -> bool {
+    pub fn is_exempt(&self, write: &Write, field: &str) -> bool {
         write.old.is_some_and(|old| {
             field_of(old, field) == field_of(&write.sent, field)
                 && self.readable("data.read.one", write.collection, old, field)
@@ -275,7 +280,7 @@ impl Referee<'_> {
 
     /// Rule 7: "Field-less deny rows on the old state and on the stored new state; a deny with fields blocks a write
     /// that names one of them; a deny may carry `check` (denied iff it holds after)." It holds unless false.
-    fn blocks(&self, deny: &Permission, write: &Write, outcome: &Outcome) -> bool {
+    pub fn blocks(&self, deny: &Permission, write: &Write, outcome: &Outcome) -> bool {
         let is_about_it =
             deny.fields.is_none() || outcome.named.iter().any(|field| names(deny, field));
         let before = write
@@ -287,7 +292,7 @@ impl Referee<'_> {
 
     /// Rule 9: "A caller may link only records within his read reach (presets aside)." A link that stays as it was is
     /// exempt like any other field, only if he can read it: else he could try out which one it is.
-    fn links_within_reach(&self, write: &Write, fields: &[String]) -> bool {
+    pub fn links_within_reach(&self, write: &Write, fields: &[String]) -> bool {
         fields.iter().all(|field| {
             let value = &write.sent[field];
             let Some(to) = write.collection.reference(field) else {
@@ -305,7 +310,7 @@ impl Referee<'_> {
     }
 
     /// Required fields hold something and links lead somewhere, whoever brought them.
-    fn can_be_stored(&self, write: &Write, outcome: &Outcome) -> bool {
+    pub fn can_be_stored(&self, write: &Write, outcome: &Outcome) -> bool {
         write.collection.fields.iter().all(|field| {
             let value = field_of(&outcome.record, &field.name);
             match &field.to {

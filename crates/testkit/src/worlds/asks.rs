@@ -265,6 +265,36 @@ pub fn aggregates(dice: &mut Dice, world: &World, subject: &Subject) -> Aggregat
     }
 }
 
+/// A creation, update or deletion. Deletions are of what nothing points at: what they take along is asked elsewhere.
+pub fn part(dice: &mut Dice, world: &World, subject: &Subject) -> Request {
+    loop {
+        let request = request(dice, world, subject);
+        match &request {
+            Request::Create { .. } | Request::Update { .. } => return request,
+            Request::Delete { collection, key } if !is_pointed_at(world, collection, key) => {
+                return request;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_pointed_at(world: &World, collection: &str, key: &str) -> bool {
+    let users = std::iter::once((USERS, &world.users));
+    let others = world.records.iter().map(|(name, of)| (name.as_str(), of));
+    let mut all = users.chain(others);
+    all.any(|(name, records)| {
+        let of = world.collection(name);
+        of.fields.iter().any(|field| {
+            let to = of.reference(&field.name);
+            to.is_some_and(|to| to.collection.to_string() == collection)
+                && records
+                    .values()
+                    .any(|record| key_text(&field_of(record, &field.name)) == key)
+        })
+    })
+}
+
 /// The collections that some role of the subject says something of, for this kind of request.
 fn spoken_of(world: &World, subject: &Subject, kind: Kind) -> Vec<String> {
     let document = &world.document;

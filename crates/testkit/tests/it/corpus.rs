@@ -109,6 +109,33 @@ async fn case(
     let mut asked = 0;
     let mut kept: Option<StoredWorld> = None;
     for expectation in &test.expect {
+        if let Ask::Change(parts) = &expectation.ask {
+            asked += 1;
+            let stored = StoredWorld::new(&world, asker.context.now).await;
+            let mut memory = compiled::populate(&stored.world, Arc::clone(snapshot));
+            let parts: Option<Vec<Request>> =
+                parts.iter().map(|part| request(&memory, part)).collect();
+            let Some(parts) = parts else { continue };
+            let expected = compiled::change(&mut memory, &asker, &parts);
+            let before = stored.store.system().digest(false).await.expect("a digest");
+            let found = stored.change(&caller(&stored, test, &asker), &parts).await;
+            let after = stored.store.system().digest(false).await.expect("a digest");
+            let alike = match (&expected, &found) {
+                (Ok(expected), Ok(found)) => expected
+                    .iter()
+                    .zip(found)
+                    .all(|(one, other)| same(one, other)),
+                (Err(expected), Err(found)) => same(expected, found) && before == after,
+                _ => false,
+            };
+            if !alike {
+                failures.push(format!(
+                    "{}: {}: memory {expected:?}, store {found:?}",
+                    expectation.place, test.name
+                ));
+            }
+            continue;
+        }
         let Some(request) = request(&memory, &expectation.ask) else {
             continue;
         };
@@ -211,7 +238,7 @@ fn request(memory: &MemoryWorld, ask: &Ask) -> Option<Request> {
             key: key.clone(),
         },
         // No record is touched: nothing a store could do differently.
-        Ask::Can { .. } => return None,
+        Ask::Can { .. } | Ask::Change(_) => return None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Properties over random worlds.
 
 mod aggregates;
+mod changes;
 mod corpus;
 mod differential;
 mod explanations;
