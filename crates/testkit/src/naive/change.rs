@@ -36,6 +36,7 @@ pub fn change(
     referee.together(parts)
 }
 
+#[expect(clippy::large_enum_variant, reason = "a handful of them, for a moment")]
 enum Part<'a> {
     Delete(&'a Collection, String),
     Write {

@@ -2,7 +2,7 @@
 
 use portreeve_testkit::naive::{self, Answer, Request};
 use portreeve_testkit::stats;
-use portreeve_testkit::stored::StoredWorld;
+use portreeve_testkit::stored::{On, StoredWorld};
 use portreeve_testkit::{compiled, worlds};
 
 const CHANGES_PER_WORLD: u64 = 20;
@@ -48,14 +48,22 @@ fn the_compiled_engine_agrees_about_changes() {
 }
 
 #[test]
-fn gate_and_store_agree_about_changes() {
-    let cases = crate::cases(3_000);
+fn gate_and_sqlite_agree_about_changes() {
+    agree_about_changes(On::Sqlite, crate::cases(3_000));
+}
+
+#[test]
+fn gate_and_postgresql_agree_about_changes() {
+    agree_about_changes(On::Postgres, crate::cases(1_000));
+}
+
+fn agree_about_changes(on: On, cases: u64) {
     let (mut disagreements, mut done, mut denials) = (vec![], 0, 0);
     crate::block_on(async {
         for seed in 0..cases / CHANGES_PER_WORLD {
             let drawn = worlds::world(seed);
             let (first, _) = worlds::request(&drawn, seed);
-            let mut stored = StoredWorld::new(&drawn, first.now).await;
+            let mut stored = StoredWorld::new(on, &drawn, first.now).await;
             for number in 0..CHANGES_PER_WORLD {
                 let (subject, parts) = worlds::change(&stored.world, seed * 1_000 + number);
                 let expected = naive::change(&stored.world, &subject, &parts);
@@ -91,7 +99,8 @@ fn gate_and_store_agree_about_changes() {
         &disagreements[..disagreements.len().min(20)]
     );
     stats::note(&format!(
-        "gate + SQLite = naive evaluator: {cases} changes of several records, {done} done, {denials} denials without a trace"
+        "gate + {} = naive evaluator: {cases} changes of several records, {done} done, {denials} denials without a trace",
+        on.name()
     ));
 }
 

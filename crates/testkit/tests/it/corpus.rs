@@ -111,7 +111,7 @@ async fn case(
     for expectation in &test.expect {
         if let Ask::Change(parts) = &expectation.ask {
             asked += 1;
-            let stored = StoredWorld::new(&world, asker.context.now).await;
+            let stored = StoredWorld::new(on, &world, asker.context.now).await;
             let mut memory = compiled::populate(&stored.world, Arc::clone(snapshot));
             let parts: Option<Vec<Request>> =
                 parts.iter().map(|part| request(&memory, part)).collect();
