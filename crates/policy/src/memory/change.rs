@@ -8,7 +8,7 @@ use super::{Asker, MemoryOutcome, MemoryWorld};
 use crate::{
     Access, CREATE_MANY, ChangeOutcome, ChangeRun, Changed, DELETE_MANY, DeleteTemplate, Demand,
     Facts, Precondition, READ_ONE, Refusal, Reply, Rights, Selection, Step, Subject, UPDATE_MANY,
-    What, Write, WriteKind,
+    What, Write, WriteKind, keep,
 };
 
 /// One record of a change, by its key.
@@ -133,7 +133,9 @@ impl MemoryWorld {
                 }
                 Demand::Insert { template, values } => {
                     let id = template.collection().id;
-                    match self.new_record(asker, id, values) {
+                    let mut values = values.to_vec();
+                    keep(template.collection(), &mut values, None, &asker.context);
+                    match self.new_record(asker, id, &values) {
                         Some(record) => {
                             self.insert(id, record.clone());
                             Reply::Inserted(record)
@@ -145,15 +147,22 @@ impl MemoryWorld {
                     template,
                     key,
                     values,
-                    ..
+                    old,
                 } => {
                     let id = template.collection().id;
+                    let mut values = values.to_vec();
+                    keep(
+                        template.collection(),
+                        &mut values,
+                        Some(old),
+                        &asker.context,
+                    );
                     match self.get(id, key) {
                         None => Reply::Done,
                         Some(record) => {
                             let mut record = (*record).clone();
                             for (field, value) in values {
-                                record.0[field.index()].clone_from(value);
+                                record.0[field.index()] = value;
                             }
                             if self.storable(id, &record, Some(key)) {
                                 self.replace(id, key, record);
