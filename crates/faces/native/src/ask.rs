@@ -79,11 +79,6 @@ impl Ask {
         Parameters::read(self.query(), &[]).map(|_| ())
     }
 
-    /// The headers.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
-    }
-
     /// Refuses conditions on a record, where there is not one record.
     pub fn no_condition(&self) -> Result<(), Failure> {
         no_condition(self.headers())

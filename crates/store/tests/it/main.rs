@@ -24,6 +24,7 @@ macro_rules! on {
             mod accounts;
             mod bookkeeping;
             mod catalog;
+            mod changes;
             mod feed;
             mod reads;
             mod writes;

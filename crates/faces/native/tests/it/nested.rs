@@ -239,3 +239,64 @@ async fn a_hidden_relation_cannot_be_felt_out() {
     assert_eq!(of.code(), "unknown_field");
     assert_eq!(everything(&world).await, before);
 }
+
+#[tokio::test]
+async fn records_are_linked_through_a_junction() {
+    let world = World::school().await;
+    let admin = world.token(ADMIN).await;
+    for definition in [
+        json!({ "name": "tags", "key": { "id": "integer" }, "fields": { "word": "text" } }),
+        json!({ "name": "tagged", "key": { "id": "integer" }, "fields": {
+            "course": { "to": "courses", "on_delete": "cascade" }, "tag": { "to": "tags" } } }),
+    ] {
+        let reply = world.post("/v1/collections", &admin, &definition).await;
+        assert_eq!(reply.status, 201, "{}", reply.text());
+    }
+    let relation = json!({ "many": "tags", "through": "tagged", "from": "course", "to": "tag" });
+    let change =
+        json!({ "changes": [{ "change": "add_relation", "name": "tags", "relation": relation }] });
+    let reply = world
+        .patch("/v1/collections/courses", &admin, &change)
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+
+    let made = world
+        .post("/v1/records/tags", &admin, &json!({ "word": "old" }))
+        .await
+        .data();
+    let body = json!({ "title": "Greek", "tags": { "create": [{ "word": "new" }], "link": [made["id"]] } });
+    let reply = world.post(COURSES, &admin, &body).await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    let course = reply.data()["id"].clone();
+    let path = format!("{COURSES}/{course}?expand=tags&fields=id,tags.word");
+    let read = world.get(&path, &admin).await.data();
+    let mut words: Vec<&str> = read["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tag| tag["word"].as_str().unwrap())
+        .collect();
+    words.sort_unstable();
+    assert_eq!(words, ["new", "old"]);
+
+    let links = world.get("/v1/records/tagged", &admin).await.text();
+    for (body, code) in [
+        (json!({ "tags": { "link": [99] } }), "bad_value"),
+        (json!({ "tags": { "unlink": [made["id"]] } }), "bad_value"),
+        (
+            json!({ "tags": { "create": [{ "wrod": "x" }] } }),
+            "unknown_field",
+        ),
+    ] {
+        let reply = world
+            .patch(&format!("{COURSES}/{course}"), &admin, &body)
+            .await;
+        assert_eq!(reply.code(), code, "{body}");
+    }
+    assert_eq!(world.get("/v1/records/tagged", &admin).await.text(), links);
+    // Who may make tags and no links makes neither.
+    let tess = world.token("tess").await;
+    let body = json!({ "title": "Hebrew", "tags": { "link": [made["id"]] } });
+    let reply = world.post(COURSES, &tess, &body).await;
+    assert_eq!(reply.code(), "unknown_field");
+}
