@@ -235,7 +235,7 @@ async fn a_selection_is_what_its_filter_reaches() {
 
 #[tokio::test]
 async fn what_may_not_be_changed_ends_a_selection_or_is_left_out() {
-    let world = World::with(LIMITED).await;
+    let world = World::with_roles(LIMITED).await;
     let tess = world.token("tess").await;
     let body =
         |narrow: bool| json!({ "filter": "id <= 4", "set": { "score": 1 }, "narrow": narrow });
@@ -388,7 +388,7 @@ async fn what_is_there_is_changed_and_what_is_not_is_made() {
 
 #[tokio::test]
 async fn what_is_out_of_reach_collides_like_anything_else() {
-    let world = World::with(OWN).await;
+    let world = World::with_roles(OWN).await;
     let anna = world.token("anna").await;
     let put = async |key: i64, score: i64| {
         let body = json!({ "score": score, "course": 1 });

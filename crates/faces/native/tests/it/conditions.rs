@@ -151,7 +151,7 @@ const MASKED: &str = r#"
 
 #[tokio::test]
 async fn what_is_masked_on_a_record_is_not_in_its_tag_either() {
-    let world = World::with(MASKED).await;
+    let world = World::with_roles(MASKED).await;
     let (anna, admin) = (world.token("anna").await, world.token(ADMIN).await);
     let note = async |note: &str, score: i64| -> String {
         let body = json!({ "teacher_note": note, "score": score });

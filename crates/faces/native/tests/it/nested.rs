@@ -188,7 +188,7 @@ async fn one_that_is_refused_refuses_all() {
 
 #[tokio::test]
 async fn records_stand_in_each_other_only_so_deep() {
-    let world = World::with(CHAIN).await;
+    let world = World::with_roles(CHAIN).await;
     let tess = world.token("tess").await;
     let student = student(&world, &world.token(ADMIN).await).await;
     let nest = |depth: usize| {
@@ -222,7 +222,7 @@ const BLIND: &str = r#"
 
 #[tokio::test]
 async fn a_hidden_relation_cannot_be_felt_out() {
-    let world = World::with(BLIND).await;
+    let world = World::with_roles(BLIND).await;
     let tess = world.token("tess").await;
     let before = everything(&world).await;
     // Grade 1 is of course 1, grade 2 of course 2.

@@ -196,7 +196,7 @@ impl World {
     }
 
     /// The same with other permissions for some of its roles.
-    pub async fn with(roles: &str) -> Self {
+    pub async fn with_roles(roles: &str) -> Self {
         let (head, _) = ACCESS.split_once("roles:\n").unwrap();
         let mut access = format!("{head}roles:\n{}\n", roles.trim_matches('\n'));
         for role in ["student", "teacher"] {
