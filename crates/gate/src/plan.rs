@@ -13,6 +13,7 @@ pub struct ReadPlan {
     pub(crate) columns: Arc<Columns>,
     pub(crate) select: Vec<Selected>,
     pub(crate) condition: Condition,
+    pub(crate) counted: Option<Condition>,
     pub(crate) order: Vec<Order>,
     pub(crate) total: bool,
     pub(crate) rows: bool,
@@ -84,6 +85,11 @@ impl ReadPlan {
     /// Which records: reach, filter, search and cursor together. Judged by "is true".
     pub fn condition(&self) -> &Condition {
         &self.condition
+    }
+
+    /// Which records the total counts: those of all pages.
+    pub fn counted(&self) -> &Condition {
+        self.counted.as_ref().unwrap_or(&self.condition)
     }
 
     /// The order before the key, which always comes last.

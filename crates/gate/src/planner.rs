@@ -117,6 +117,7 @@ impl<'a> Planner<'a> {
             term: Term::Path(plain_path(&collection, field)),
             descending: false,
         }));
+        let mut counted = None;
         if let Page::After { first, nulls } = &query.page {
             if collection.is_list_only() {
                 return Err(Refused::BadQuery(format!(
@@ -125,6 +126,7 @@ impl<'a> Planner<'a> {
                 )));
             }
             let key = Term::Path(plain_path(&collection, collection.key));
+            counted = Some(condition.clone());
             condition = condition.and(after(&order, &key, *first, nulls)?);
             for (place, order) in order.iter().enumerate() {
                 set_type(&mut types, first + place, order.term.ty());
@@ -150,6 +152,7 @@ impl<'a> Planner<'a> {
             columns: Arc::new(Columns { list: columns }),
             select,
             condition,
+            counted,
             order,
             total: query.total,
             rows,
@@ -222,6 +225,7 @@ impl<'a> Planner<'a> {
             columns: Arc::new(Columns { list: columns }),
             select,
             condition,
+            counted: None,
             order: vec![],
             total: false,
             rows: true,

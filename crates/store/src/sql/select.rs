@@ -97,7 +97,10 @@ pub(crate) fn read(
     let total = (plan.total() || !plan.rows()).then(|| {
         let mut lowering = Lowering::new(dialect, catalog, &[]);
         let scope = lowering.scope(plan.collection());
-        let held = reached(&mut lowering, plan, &scope, asked);
+        let held = match asked {
+            Asked::One => reached(&mut lowering, plan, &scope, asked),
+            Asked::Page => lowering.is_true(plan.counted(), &scope, Role::Finds),
+        };
         let sql = format!(
             "SELECT count(*) FROM {}{}",
             scope.table(&lowering),
