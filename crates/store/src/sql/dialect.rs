@@ -132,6 +132,14 @@ impl Dialect {
         })
     }
 
+    /// No value, in the place of one of this type: PostgreSQL wants to know which function of a name is meant.
+    pub fn null(self, ty: FieldType) -> String {
+        match self {
+            Self::Sqlite => "NULL".into(),
+            Self::Postgres => format!("NULL::{}", type_name(ty)),
+        }
+    }
+
     /// A value written into a statement, as the column it belongs to wants it. For changes of tables alone: everything
     /// else binds its values.
     pub fn literal(self, value: &Value, ty: FieldType) -> String {

@@ -488,7 +488,12 @@ impl<'c> Lowering<'c> {
             _ => Holds::Always,
         };
         let start = self.start(path, scope);
-        let start = masked(&readable, start);
+        let ty = match (&path.start, path.hops.first()) {
+            (Start::Field(field), _) => scope.collection.field(*field).ty,
+            (_, Some(hop)) => self.catalog.get(hop.target).field(hop.by).ty,
+            (_, None) => path.ty,
+        };
+        let start = masked(self.dialect, &readable, start, ty);
         if path.hops.is_empty() {
             return start;
         }
@@ -506,7 +511,7 @@ impl<'c> Lowering<'c> {
             value = inner.column(self, hop.field);
         }
         match Holds::all(held) {
-            Holds::Never => "NULL".into(),
+            Holds::Never => self.dialect.null(path.ty),
             held => format!(
                 "(SELECT {value} FROM {}{})",
                 tables.join(", "),
@@ -523,7 +528,8 @@ impl<'c> Lowering<'c> {
         scope: &Scope<'c>,
     ) -> String {
         let readable = self.guard(mask, scope);
-        masked(&readable, scope.column(self, field))
+        let ty = scope.collection.field(field).ty;
+        masked(self.dialect, &readable, scope.column(self, field), ty)
     }
 
     fn some(
@@ -654,10 +660,10 @@ pub(crate) struct Related<'c> {
     pub target: Scope<'c>,
 }
 
-fn masked(readable: &Holds, column: String) -> String {
+fn masked(dialect: Dialect, readable: &Holds, column: String, ty: FieldType) -> String {
     match readable {
         Holds::Always => column,
-        Holds::Never => "NULL".into(),
+        Holds::Never => dialect.null(ty),
         Holds::When(piece) => format!("CASE WHEN {} THEN {column} END", piece.sql),
     }
 }
