@@ -144,7 +144,7 @@ impl Portreeve {
         sink: S,
     ) -> Result<(S, ReadOutcome), ServiceError> {
         let aggregates = self.gate.aggregate(caller, request)?;
-        Ok(self.store.aggregate(&aggregates, sink).await?)
+        Ok(self.minded(self.store.aggregate(&aggregates, sink).await).await?)
     }
 
     /// Creates a record.
