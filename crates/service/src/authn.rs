@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portreeve_gate::Caller;
 use portreeve_model::MICROS;
 use portreeve_policy::RequestFacts;
+use portreeve_store::StoreError;
 
 use crate::callers::Admitted;
 use crate::tokens::{TokenHash, new_token, token_hash};
@@ -48,8 +49,11 @@ impl Portreeve {
             Some(known) => (None, known.password_hash),
             None => (None, None),
         };
-        let verified = self.passwords.verify(password.to_owned(), hash).await?;
-        let Some(user) = account.filter(|_| verified) else {
+        let verified = self
+            .passwords
+            .verify(password.to_owned(), hash.clone())
+            .await?;
+        let Some((user, password_hash)) = account.zip(hash).filter(|_| verified) else {
             // Not the name: people type passwords into that field.
             tracing::info!(
                 ip = request.ip.map(tracing::field::display),
@@ -64,8 +68,13 @@ impl Portreeve {
         let expires = now.saturating_add(SESSION_LIFETIME);
         self.store
             .system()
-            .insert_session(hash, &user, now, expires)
-            .await?;
+            .insert_session(hash, &user, &password_hash, now, expires)
+            .await
+            .map_err(|error| match error {
+                // The password has been changed, or the account disabled, while it was verified.
+                StoreError::Gone => ServiceError::WrongCredentials,
+                other => other.into(),
+            })?;
         Ok(SignedIn {
             user,
             token,

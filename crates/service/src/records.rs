@@ -144,7 +144,9 @@ impl Portreeve {
         sink: S,
     ) -> Result<(S, ReadOutcome), ServiceError> {
         let aggregates = self.gate.aggregate(caller, request)?;
-        Ok(self.minded(self.store.aggregate(&aggregates, sink).await).await?)
+        Ok(self
+            .minded(self.store.aggregate(&aggregates, sink).await)
+            .await?)
     }
 
     /// Creates a record.

@@ -405,10 +405,11 @@ impl Database {
         &self,
         token_hash: [u8; 32],
         user: &str,
+        verified: &str,
         now: i64,
         expires: i64,
     ) -> Result<(), StoreError> {
-        in_transaction!(self, writing => system::insert_session(writing, &token_hash, user, now, expires))
+        in_transaction!(self, writing => system::insert_session(writing, &token_hash, user, verified, now, expires))
     }
 
     pub async fn token_session(

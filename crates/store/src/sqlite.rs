@@ -472,15 +472,17 @@ impl Database {
         &self,
         token_hash: [u8; 32],
         user: &str,
+        verified: &str,
         now: i64,
         expires: i64,
     ) -> Result<(), StoreError> {
-        let user = user.to_owned();
+        let (user, verified) = (user.to_owned(), verified.to_owned());
         let run = move |writing: &writer::Writing<'_>| {
             ready(system::insert_session(
                 writing,
                 &token_hash,
                 &user,
+                &verified,
                 now,
                 expires,
             ))

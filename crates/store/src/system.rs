@@ -87,15 +87,17 @@ impl System<'_> {
         on!(self.store, database => database.credential_facts(user), database.credential_facts(user).await)
     }
 
-    /// Begins a session. Only the hash of its token is kept.
+    /// Begins a session. Only the hash of its token is kept. Refused as [`StoreError::Gone`] unless the account is active and
+    /// the password hash that was verified is still its own.
     pub async fn insert_session(
         &self,
         token_hash: [u8; 32],
         user: &str,
+        verified: &str,
         now: i64,
         expires: i64,
     ) -> Result<(), StoreError> {
-        on!(self.store, database => database.insert_session(token_hash, user, now, expires).await)
+        on!(self.store, database => database.insert_session(token_hash, user, verified, now, expires).await)
     }
 
     /// The session of a token's hash. One that has expired is still found: compare.

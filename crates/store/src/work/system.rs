@@ -118,14 +118,25 @@ pub(crate) async fn insert_session<X: Transaction>(
     transaction: &X,
     token_hash: &[u8; 32],
     user: &str,
+    verified: &str,
     now: i64,
     expires: i64,
 ) -> Result<(), StoreError> {
+    // Whoever changes a password ends the account's sessions, alone: a session begins before that, and is ended by it,
+    // or after, and then the old password is no good any more.
+    transaction.versions(Some(user)).await?;
     let id = new_uuid(transaction.clock(), transaction.entropy())
         .hyphenated()
         .to_string();
     transaction.mark().await?;
     let insert = async {
+        let sql =
+            "SELECT u.id FROM portreeve_users u JOIN portreeve_credentials c ON c.\"user\" = u.id
+                   WHERE u.id = ?1 AND u.status = ?2 AND c.password_hash = ?3";
+        let parameters = [user.into(), ACTIVE.into(), verified.into()];
+        if transaction.ask(sql, &parameters).await?.is_empty() {
+            return Err(StoreError::Gone);
+        }
         let sql = "INSERT INTO portreeve_sessions (id, \"user\", created, expires) VALUES (?1, ?2, ?3, ?4)";
         transaction
             .execute(

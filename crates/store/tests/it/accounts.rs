@@ -135,14 +135,16 @@ async fn a_new_password_ends_sessions_and_admissions() {
     let anna = world.user("anna", &["writer"]).await;
     let system = world.store.system();
     system
-        .insert_session([7; 32], "anna", NOW, NOW + 10)
+        .insert_session([7; 32], "anna", "hash", NOW, NOW + 10)
         .await
         .unwrap();
     let session = system.session(&[7; 32]).await.unwrap().unwrap();
     assert_eq!((&*session.user, session.expires), ("anna", NOW + 10));
     assert_eq!(system.session(&[8; 32]).await.unwrap(), None);
     assert!(matches!(
-        system.insert_session([9; 32], "nobody", NOW, NOW).await,
+        system
+            .insert_session([9; 32], "nobody", "hash", NOW, NOW)
+            .await,
         Err(StoreError::Gone)
     ));
     let authorized = world
@@ -161,6 +163,12 @@ async fn a_new_password_ends_sessions_and_admissions() {
     assert_eq!(world.store.set_password(set).await.unwrap(), 1);
     assert!(system.revocations() > known);
     assert_eq!(system.session(&[7; 32]).await.unwrap(), None);
+    // Who verified the old password before it was changed comes too late with it.
+    let late = system.insert_session([9; 32], "anna", "hash", NOW, NOW + 10);
+    assert!(matches!(late.await, Err(StoreError::Gone)));
+    assert_eq!(system.session(&[9; 32]).await.unwrap(), None);
+    let again = system.insert_session([9; 32], "anna", "new", NOW, NOW + 10);
+    again.await.unwrap();
     assert_eq!(
         system
             .credential("anna")
@@ -195,7 +203,7 @@ async fn sessions_end_and_expire() {
     let system = world.store.system();
     for number in 0..5 {
         system
-            .insert_session([number; 32], "anna", NOW, NOW + i64::from(number))
+            .insert_session([number; 32], "anna", "hash", NOW, NOW + i64::from(number))
             .await
             .unwrap();
     }

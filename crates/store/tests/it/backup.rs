@@ -31,7 +31,7 @@ async fn world() -> World {
     world
         .store
         .system()
-        .insert_session([7; 32], "anna", NOW, NOW + 1)
+        .insert_session([7; 32], "anna", "hash", NOW, NOW + 1)
         .await
         .unwrap();
     world
