@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,12 +15,16 @@ use portreeve_model::{
 };
 use portreeve_policy::{Document, Precondition, Refusal, RequestFacts, Snapshot};
 use portreeve_store::{
-    ChangeResult, ChangedRecord, Location, ReadOutcome, Store, StoreError, StoreOptions,
-    Synchronous, WriteOutcome,
+    ChangeResult, ChangedRecord, ReadOutcome, Store, StoreError, StoreOptions, Synchronous,
+    WriteOutcome,
 };
 
 use crate::naive::{Aggregates, Answer, Record, Request, Subject, World};
-use crate::postgres::{Postgres, TestDatabase};
+
+mod home;
+
+use home::Home;
+pub use home::{Folder, On};
 
 /// A clock that stands still unless told.
 pub struct StillClock(pub i64);
@@ -49,83 +52,6 @@ impl Entropy for SeededEntropy {
             bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
             bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
             chunk.copy_from_slice(&(bits ^ (bits >> 31)).to_le_bytes()[..chunk.len()]);
-        }
-    }
-}
-
-/// A folder of its own that goes away again; in memory where the machine has such a place.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    /// A folder that does not exist yet.
-    pub fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let memory = Path::new("/dev/shm");
-        let base = if memory.is_dir() {
-            memory.to_owned()
-        } else {
-            std::env::temp_dir()
-        };
-        Self(base.join(format!("portreeve-testkit-{}-{number}", std::process::id())))
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Default for Folder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left behind does no harm, and a test must not fail for it.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Which store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum On {
-    /// The embedded database.
-    Sqlite,
-    /// PostgreSQL.
-    Postgres,
-}
-
-impl On {
-    /// Its column in the matrix of suites and stores.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "SQLite",
-            Self::Postgres => "PostgreSQL",
-        }
-    }
-}
-
-/// A place for data that goes away again.
-enum Home {
-    Folder(Folder),
-    Database(TestDatabase),
-}
-
-impl Home {
-    fn new(on: On) -> Self {
-        match on {
-            On::Sqlite => Self::Folder(Folder::new()),
-            On::Postgres => Self::Database(Postgres::get().database()),
-        }
-    }
-
-    fn location(&self) -> Location {
-        match self {
-            Self::Folder(folder) => Location::Folder(folder.path().to_owned()),
-            Self::Database(database) => Location::Postgres(database.url()),
         }
     }
 }
