@@ -16,6 +16,8 @@ pub enum Mode {
     Read,
     /// It writes, so it needs the data folder to itself.
     Write,
+    /// It writes, and goes on until it is stopped.
+    Serve,
 }
 
 /// Opens the data folder of a configuration.
@@ -24,6 +26,7 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
         synchronous: config.data.synchronous(),
         development: config.server.development,
         read_only: mode == Mode::Read,
+        follows: mode == Mode::Serve,
         readers: config.data.readers,
         connections: config.data.connections,
         ..Options::at(

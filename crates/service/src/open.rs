@@ -29,6 +29,9 @@ pub struct Options {
     pub development: bool,
     /// For reading only, beside a process that has the folder open.
     pub read_only: bool,
+    /// Whether it goes on for long: then what other programs change in the same database is followed. A command that does
+    /// one thing and ends has no use for it.
+    pub follows: bool,
     /// Threads for reads that are too long for the caller's own.
     pub readers: usize,
     /// PostgreSQL: how many connections at most.
@@ -60,6 +63,7 @@ impl Options {
             synchronous: Synchronous::Full,
             development: false,
             read_only: false,
+            follows: true,
             readers: 2,
             connections: 10,
             feed: FeedLimits::default(),
@@ -154,10 +158,10 @@ impl Portreeve {
             administered: AtomicBool::new(administered),
             administration: tokio::sync::Mutex::new(()),
         });
-        if let Some(notices) = notices {
+        if let Some(notices) = notices.filter(|_| options.follows) {
             tokio::spawn(follow(Arc::downgrade(&opened), notices));
         }
-        if !options.read_only && opened.store.tables().await?.is_some() {
+        if options.follows && !options.read_only && opened.store.tables().await?.is_some() {
             tokio::spawn(existing::watch(Arc::downgrade(&opened)));
         }
         Ok(opened)

@@ -43,7 +43,7 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
         .map(|file| lines(file).map(|lines| (file, lines)));
     let records = records.transpose()?;
     let bound = listen::bind(config.server.listen)?;
-    let portreeve = open(&config, Mode::Write).await?;
+    let portreeve = open(&config, Mode::Serve).await?;
     if let Some(policy) = &policy {
         let plan = portreeve.plan(&portreeve.operator(), policy).await?;
         let applied = put_in_force(&portreeve, plan, false).await?;
