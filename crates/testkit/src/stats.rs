@@ -5,7 +5,7 @@
 //! call of [`count`], from which the matrix is made, and `lines.txt`, a sentence for each call of [`note`]. A suite that runs on
 //! a store only says
 //!
-//! ```
+//! ```no_run
 //! portreeve_testkit::stats::count("corpus", "PostgreSQL", 197);
 //! ```
 //!
