@@ -1,4 +1,4 @@
-//! What the server's errors mean. Their texts are for the log: they hold values of records.
+//! What the server's errors mean. Their details hold values of records, which belong into no log and no answer.
 
 use portreeve_model::{Collection, FieldId};
 use tokio_postgres::error::SqlState;
@@ -21,10 +21,12 @@ pub(crate) fn failure(error: tokio_postgres::Error) -> StoreError {
             StoreError::Internal(error.into())
         };
     };
+    let told = error.as_db_error();
     match state.code() {
         "23503" => StoreError::ForeignKey,
         "23505" => StoreError::Unique { fields: vec![] },
-        "23514" | "23502" | "23P01" => StoreError::Check,
+        // The last one is a trigger of somebody else's that refuses, in words of its own.
+        "23514" | "23502" | "23P01" | "P0001" => StoreError::Check,
         // A statement's or the client's time is up.
         "57014" => StoreError::TooSlow,
         // A plan that was made from another catalog, a statement that the server has forgotten.
@@ -43,8 +45,22 @@ pub(crate) fn failure(error: tokio_postgres::Error) -> StoreError {
         _ if *state == SqlState::DATA_CORRUPTED || *state == SqlState::INDEX_CORRUPTED => {
             StoreError::Corrupt("the server says that its files are damaged".into())
         }
-        _ => StoreError::Internal(error.into()),
+        code => StoreError::Internal(Box::new(Told {
+            code: code.to_owned(),
+            // What the server itself says is about names; what is raised in a function may say anything.
+            message: told
+                .filter(|told| told.file() != Some("pl_exec.c"))
+                .map(|told| told.message().to_owned()),
+        })),
     }
+}
+
+/// An error of the server as far as it may be logged: without details, hints and the context of functions.
+#[derive(Debug, thiserror::Error)]
+#[error("the server says {code}{}", .message.as_ref().map_or(String::new(), |message| format!(": {message}")))]
+struct Told {
+    code: String,
+    message: Option<String>,
 }
 
 fn is_encoding(error: &tokio_postgres::Error) -> bool {

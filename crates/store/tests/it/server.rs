@@ -316,3 +316,38 @@ async fn another_sessions_lock_is_waited_for_and_then_given_up() {
     let text = here.get(&operator, "notes", &key).await.unwrap()["text"].clone();
     assert!(text == "b" || text == "c", "{text}");
 }
+
+#[tokio::test]
+async fn what_a_server_says_of_a_record_is_in_no_error() {
+    let here = World::new(On::Postgres, NOTES).await;
+    let operator = here.operator();
+    let Home::Database(database) = &here.home else {
+        panic!("a database")
+    };
+    let raise = |state: &str| {
+        database.sql(&format!(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               RAISE EXCEPTION 'not %', NEW.text USING ERRCODE = '{state}', DETAIL = NEW.text, HINT = NEW.text;
+             END $$;
+             CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ));
+    };
+    let before = here.digest().await;
+    for state in ["P0001", "ZZ999", "42501"] {
+        raise(state);
+        let error = here
+            .create(&operator, "notes", json!({ "text": "hushhush" }))
+            .await
+            .unwrap_err();
+        assert_eq!(matches!(error, StoreError::Check), state == "P0001");
+        let mut said = format!("{error} {error:?}");
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            said.push_str(&format!(" {error} {error:?}"));
+            cause = error.source();
+        }
+        assert!(!said.contains("hush"), "{said}");
+        assert!(state == "P0001" || said.contains(state), "{said}");
+    }
+    assert_eq!(here.digest().await, before);
+}
