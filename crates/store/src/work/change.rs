@@ -13,6 +13,7 @@ use portreeve_policy::{
 use super::writes::{complete, is_constraint, look};
 use super::{Part, StatementKey, Transaction, check_versions, finish};
 use crate::sql::binding::Binding;
+use crate::sql::fragment::Fragment;
 use crate::sql::write;
 use crate::{ChangeResult, StoreError};
 
@@ -189,18 +190,8 @@ impl<X: Transaction> Job<'_, X> {
                     let sent = template.sent();
                     write::look_by(dialect, self.catalog, collection, by, probes, sent)
                 });
-                let binding = Binding {
-                    key: Some(value),
-                    ..Binding::new(self.context)
-                };
-                let found = look(
-                    self.transaction,
-                    &fragment,
-                    &binding,
-                    collection,
-                    probes.len(),
-                );
-                Reply::Found(found.await?)
+                self.found(&fragment, value, None, collection, probes.len())
+                    .await?
             }
             Demand::LookDelete {
                 template,
@@ -212,18 +203,8 @@ impl<X: Transaction> Job<'_, X> {
                 let fragment = self.transaction.statements().get(&statement, || {
                     write::look(dialect, self.catalog, collection, probes, &[])
                 });
-                let binding = Binding {
-                    key: Some(value),
-                    ..Binding::new(self.context)
-                };
-                let found = look(
-                    self.transaction,
-                    &fragment,
-                    &binding,
-                    collection,
-                    probes.len(),
-                );
-                Reply::Found(found.await?)
+                self.found(&fragment, value, None, collection, probes.len())
+                    .await?
             }
             Demand::Reach {
                 template,
@@ -320,21 +301,29 @@ impl<X: Transaction> Job<'_, X> {
                     let (by, sent) = (collection.key, template.sent());
                     write::look_again(dialect, self.catalog, collection, by, probes, sent)
                 });
-                let binding = Binding {
-                    key: Some(of),
-                    old,
-                    ..Binding::new(self.context)
-                };
-                let found = look(
-                    self.transaction,
-                    &fragment,
-                    &binding,
-                    collection,
-                    probes.len(),
-                );
-                Reply::Found(found.await?)
+                self.found(&fragment, of, old, collection, probes.len())
+                    .await?
             }
         })
+    }
+
+    // The record a look finds, with the truth of its probes.
+    async fn found(
+        &self,
+        fragment: &Fragment,
+        key: &Value,
+        old: Option<&Record>,
+        collection: &Collection,
+        probes: usize,
+    ) -> Result<Reply<StoreError>, StoreError> {
+        let binding = Binding {
+            key: Some(key),
+            old,
+            ..Binding::new(self.context)
+        };
+        look(self.transaction, fragment, &binding, collection, probes)
+            .await
+            .map(Reply::Found)
     }
 
     async fn insert(
