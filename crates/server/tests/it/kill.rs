@@ -1,12 +1,13 @@
 //! kill -9 at any moment: what was acknowledged is there after it, what was not is there wholly or not at all.
 //!
-//! Four people write records, an administrator changes the policy and makes accounts, and something dies in the middle. Then
+//! Four people write records, one or many at a time, an administrator changes the policy and makes accounts, and something dies in the middle. Then
 //! everybody compares what there is with what he was told. One database goes through all rounds, so that what one death has
 //! damaged has many rounds to show. `PORTREEVE_KILL_ROUNDS` sets their number.
 
 mod administrator;
 mod keeper;
 mod scene;
+mod write;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -85,10 +86,13 @@ fn rounds(scene: &Scene, victim: Victim) {
         }
         administrator.compare(&server.address, round);
     }
-    let acknowledged: usize = keepers.iter().map(|keeper| keeper.acknowledged).sum();
-    let unsure: usize = keepers.iter().map(|keeper| keeper.unsure).sum();
-    let done: usize = keepers.iter().map(|keeper| keeper.done_after_all).sum();
-    assert!(acknowledged > 0, "nobody wrote anything");
+    let sum = |of: fn(&Keeper) -> usize| keepers.iter().map(of).sum::<usize>();
+    let acknowledged = sum(|keeper| keeper.acknowledged);
+    let of_many = sum(|keeper| keeper.of_many);
+    let unsure = sum(|keeper| keeper.unsure);
+    let unsure_of_many = sum(|keeper| keeper.unsure_of_many);
+    let done = sum(|keeper| keeper.done_after_all);
+    assert!(of_many > 0, "nobody wrote several records at once");
     // Whoever loses his server learns nothing; one that has lost its database mostly knows that nothing was done.
     if matches!(victim, Victim::Program) {
         assert!(
@@ -98,7 +102,8 @@ fn rounds(scene: &Scene, victim: Victim) {
     }
     stats::count("kill -9", scene.store, number);
     stats::note(&format!(
-        "kill -9 of {victim} on {}: {number} rounds, {acknowledged} acknowledged writes, none lost; {unsure} cut off, {done} of them done, none by half; \
+        "kill -9 of {victim} on {}: {number} rounds, {acknowledged} acknowledged writes, {of_many} of them of several records, none lost; \
+         {unsure} cut off, {unsure_of_many} of several records, {done} done after all, none by half; \
          {} changes of policy and accounts",
         scene.store, administrator.acknowledged
     ));

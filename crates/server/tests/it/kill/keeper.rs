@@ -5,86 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use portreeve_testkit::worlds::Dice;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::scene::{read, undone};
+use super::write::{Records, Write};
 use crate::program::ask;
-
-/// More than that many folders, and one is deleted.
-const FOLDERS: usize = 12;
-
-/// His records by their tags.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Records {
-    /// With debit, which is credit.
-    folders: BTreeMap<String, i64>,
-    /// With folder and amount.
-    entries: BTreeMap<String, (String, i64)>,
-    /// With the folder, if it is still there.
-    remarks: BTreeMap<String, Option<String>>,
-}
-
-/// A write. Each is one transaction.
-#[derive(Clone, Debug)]
-enum Write {
-    Folder {
-        tag: String,
-        debit: i64,
-    },
-    Entry {
-        tag: String,
-        folder: String,
-        amount: i64,
-    },
-    Remark {
-        tag: String,
-        folder: String,
-    },
-    Change {
-        folder: String,
-        debit: i64,
-    },
-    /// One that a check refuses once it is written.
-    Wrong {
-        folder: String,
-    },
-    /// The entries go along, the remarks stay without it.
-    Delete {
-        folder: String,
-    },
-}
-
-impl Records {
-    fn after(&self, write: &Write) -> Self {
-        let mut next = self.clone();
-        match write.clone() {
-            Write::Folder { tag, debit } | Write::Change { folder: tag, debit } => {
-                next.folders.insert(tag, debit);
-            }
-            Write::Entry {
-                tag,
-                folder,
-                amount,
-            } => {
-                next.entries.insert(tag, (folder, amount));
-            }
-            Write::Remark { tag, folder } => {
-                next.remarks.insert(tag, Some(folder));
-            }
-            Write::Wrong { .. } => {}
-            Write::Delete { folder } => {
-                next.folders.remove(&folder);
-                next.entries.retain(|_, (of, _)| *of != folder);
-                for of in next.remarks.values_mut() {
-                    if of.as_ref() == Some(&folder) {
-                        *of = None;
-                    }
-                }
-            }
-        }
-        next
-    }
-}
 
 /// Somebody who writes.
 pub struct Keeper {
@@ -97,7 +22,11 @@ pub struct Keeper {
     /// Sent, and nothing heard of it.
     cut_off: Option<Write>,
     pub acknowledged: usize,
+    /// Of those acknowledged, the ones of several records.
+    pub of_many: usize,
     pub unsure: usize,
+    /// Of those cut off, the ones of several records.
+    pub unsure_of_many: usize,
     pub done_after_all: usize,
 }
 
@@ -111,7 +40,9 @@ impl Keeper {
             next: 0,
             cut_off: None,
             acknowledged: 0,
+            of_many: 0,
             unsure: 0,
+            unsure_of_many: 0,
             done_after_all: 0,
         }
     }
@@ -120,96 +51,26 @@ impl Keeper {
     pub fn work(&mut self, address: &str, seed: u64, begun: &Sender<()>, over: &AtomicBool) {
         let mut dice = Dice::new(seed);
         while !over.load(Ordering::Relaxed) {
-            let write = self.draw(&mut dice);
+            self.next += 1;
+            let tag = format!("{}-{}", self.name, self.next);
+            let write = Write::draw(&mut dice, &self.records, &tag);
             // Nobody listens any more once the killer is at work.
             let _ = begun.send(());
-            let (method, path, body) = self.request(&write);
+            let (method, path, body) = write.request(&self.keys);
             match ask(address, method, &path, Some(&self.token), body) {
                 Ok((_, answer)) if undone(&answer) => {}
                 Ok((status, answer)) if answer["code"] != "outcome_unknown" => {
-                    let expected = match write {
-                        Write::Change { .. } => 200,
-                        Write::Delete { .. } => 204,
-                        Write::Wrong { .. } => 403,
-                        _ => 201,
-                    };
-                    assert_eq!(status, expected, "{write:?}: {answer}");
-                    if let Write::Folder { tag, .. } = &write {
-                        self.keys
-                            .insert(tag.clone(), integer(&answer["data"]["id"]));
-                    }
+                    assert_eq!(status, write.status(), "{write:?}: {answer}");
+                    self.keys.extend(write.keys(&answer));
                     self.records = self.records.after(&write);
                     self.acknowledged += 1;
+                    self.of_many += usize::from(write.is_of_many());
                 }
                 _ => {
                     self.cut_off = Some(write);
                     return;
                 }
             }
-        }
-    }
-
-    fn draw(&mut self, dice: &mut Dice) -> Write {
-        self.next += 1;
-        let tag = format!("{}-{}", self.name, self.next);
-        let number = dice.below(1_000) as i64;
-        let folders: Vec<&String> = self.records.folders.keys().collect();
-        if folders.is_empty() {
-            return Write::Folder { tag, debit: number };
-        }
-        let folder = (*dice.pick(&folders)).clone();
-        if folders.len() > FOLDERS {
-            return Write::Delete { folder };
-        }
-        match dice.below(100) {
-            0..20 => Write::Folder { tag, debit: number },
-            20..50 => Write::Entry {
-                tag,
-                folder,
-                amount: number,
-            },
-            50..60 => Write::Remark { tag, folder },
-            60..80 => Write::Change {
-                folder,
-                debit: number,
-            },
-            80..88 => Write::Wrong { folder },
-            _ => Write::Delete { folder },
-        }
-    }
-
-    fn request(&self, write: &Write) -> (&'static str, String, Option<Json>) {
-        let create =
-            |collection: &str, values| ("POST", format!("/v1/records/{collection}"), Some(values));
-        let one = |folder: &String| format!("/v1/records/folders/{}", self.keys[folder]);
-        match write {
-            Write::Folder { tag, debit } => create(
-                "folders",
-                json!({ "tag": tag, "debit": debit, "credit": debit }),
-            ),
-            Write::Entry {
-                tag,
-                folder,
-                amount,
-            } => create(
-                "entries",
-                json!({ "tag": tag, "folder": self.keys[folder], "amount": amount }),
-            ),
-            Write::Remark { tag, folder } => create(
-                "remarks",
-                json!({ "tag": tag, "folder": self.keys[folder] }),
-            ),
-            Write::Change { folder, debit } => (
-                "PATCH",
-                one(folder),
-                Some(json!({ "debit": debit, "credit": debit })),
-            ),
-            Write::Wrong { folder } => (
-                "PATCH",
-                one(folder),
-                Some(json!({ "debit": 1, "credit": 2 })),
-            ),
-            Write::Delete { folder } => ("DELETE", one(folder), None),
         }
     }
 
@@ -228,6 +89,7 @@ impl Keeper {
             self.done_after_all += 1;
         }
         self.unsure += usize::from(write.is_some());
+        self.unsure_of_many += usize::from(write.as_ref().is_some_and(Write::is_of_many));
         (self.records, self.keys) = (found, keys);
     }
 

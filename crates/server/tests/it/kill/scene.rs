@@ -25,7 +25,7 @@ pub fn document(with_notes: bool) -> Json {
         "collections": {
             "folders": { "key": key, "fields": {
                 "keeper": keeper, "tag": tag, "debit": number, "credit": number, "changed_by": { "to": "users" },
-            } },
+            }, "relations": { "entries": { "many": "entries", "by": "folder" } } },
             "entries": { "key": key, "fields": {
                 "keeper": keeper, "tag": tag, "amount": number,
                 "folder": { "to": "folders", "required": true, "on_delete": "cascade" },
