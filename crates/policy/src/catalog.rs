@@ -85,7 +85,11 @@ pub const SYSTEM_COLLECTIONS: &[(&str, &[SystemColumn])] = &[
             ("actor", FieldType::Text, true),
             ("action", FieldType::Text, false),
             ("target", FieldType::Text, false),
-            ("detail", FieldType::Json, true),
+            ("before", FieldType::Json, true),
+            ("after", FieldType::Json, true),
+            ("why", FieldType::Text, true),
+            ("face", FieldType::Text, true),
+            ("request", FieldType::Text, true),
         ],
     ),
 ];

@@ -32,6 +32,8 @@ pub struct RequestFacts {
     pub face: Option<Arc<str>>,
     /// The face's own name for what is done.
     pub operation: Option<Arc<str>>,
+    /// The id of the request, for logs and the audit trail; no rule sees it.
+    pub id: Option<Arc<str>>,
 }
 
 impl Context {

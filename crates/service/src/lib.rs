@@ -42,6 +42,7 @@ mod plan;
 mod positions;
 mod records;
 mod setup;
+mod stale;
 mod subscribe;
 mod tokens;
 mod users;
@@ -94,7 +95,7 @@ pub struct Portreeve {
     store: Store,
     gate: std::sync::Arc<Gate>,
     existing: existing::Existing,
-    callers: callers::Callers,
+    callers: Arc<callers::Callers>,
     passwords: passwords::Passwords,
     setup: setup::Setup,
     subscriptions: Arc<subscribe::Subscriptions>,

@@ -11,7 +11,6 @@ use portreeve_store::{FeedLimits, Location, Notice, Store, StoreOptions, Synchro
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::callers::Callers;
 use crate::existing::{self, Existing};
 use crate::passwords::Passwords;
 use crate::positions::Positions;
@@ -152,7 +151,7 @@ impl Portreeve {
             store,
             gate: Arc::new(Gate::new(snapshot, options.development)),
             existing,
-            callers: Callers::default(),
+            callers: Arc::default(),
             passwords: Passwords::default(),
             setup: Setup::default(),
             administered: AtomicBool::new(administered),

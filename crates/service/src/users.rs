@@ -1,7 +1,5 @@
 //! Accounts: made, listed, given passwords.
 
-use std::sync::Arc;
-
 use portreeve_gate::{Caller, CreateUser, Past, SetPassword};
 use portreeve_model::Value;
 use portreeve_policy::{Binding, BoundTo, SYSTEM_COLLECTIONS, suggestion};
@@ -240,17 +238,9 @@ impl Portreeve {
             password_hash,
         };
         let set = self.gate.set_password(caller, operation)?;
-        // In a task of its own, so that nobody who goes away in the middle leaves sessions that have ended and still work.
-        let (store, gate, id) = (self.store.clone(), Arc::clone(&self.gate), user.clone());
-        let subscriptions = Arc::clone(&self.subscriptions);
-        let done = tokio::spawn(async move {
-            let epoch = store.set_password(set).await?;
-            gate.advance_epoch(&id, epoch);
-            subscriptions.rights_changed();
-            Ok::<_, StoreError>(())
-        });
-        done.await
-            .map_err(ServiceError::internal)?
+        let store = self.store.clone();
+        self.carry_out(async move { store.set_password(set).await.map(|stale| ((), stale)) })
+            .await?
             .map_err(|error| match error {
                 StoreError::Gone => ServiceError::UnknownUser(user.clone()),
                 other => other.into(),

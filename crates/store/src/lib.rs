@@ -40,7 +40,7 @@ pub use error::{OpenError, StoreError};
 pub use feed::{FeedLimits, Position, Subscription, Taken, Told, ToldKind};
 pub use options::{Location, StoreOptions, Synchronous};
 pub use outcome::{ChangeResult, ChangedRecord, ReadOutcome, Stored, WriteOutcome};
-pub use store::{Notice, Store, StoreFacts};
+pub use store::{Notice, Stale, Store, StoreFacts};
 pub use system::{Account, AccountSummary, Credential, SessionFacts, StoredPolicy, System};
 
 #[cfg(test)]

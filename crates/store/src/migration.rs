@@ -42,6 +42,7 @@ pub(crate) const SQLITE: &[Migration] = migrations!(
         "0001_accounts_policy_sessions_audit"
     ),
     (2, "change_feed", "0002_change_feed"),
+    (3, "audit", "0003_audit"),
 );
 
 /// Those for PostgreSQL, in order.
@@ -53,6 +54,7 @@ pub(crate) const POSTGRES: &[Migration] = migrations!(
         "0001_accounts_policy_sessions_audit"
     ),
     (2, "change_feed", "0002_change_feed"),
+    (3, "audit", "0003_audit"),
 );
 
 /// What has still to run after these, which have run with these checksums; refuses a database that a newer or another

@@ -19,8 +19,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use deadpool_postgres::Pool;
 use portreeve_gate::{
-    Aggregates, ApplyPolicy, Authorized, Change, Create, CreateUser, Delete, Mass, Read,
-    SetPassword, Update, Window,
+    Aggregates, ApplyPolicy, Authorized, Change, Create, Delete, Mass, Read, Update, Window,
 };
 use portreeve_model::{Clock, Collection, Columns, Entropy, FieldId, RecordSink, Value};
 use portreeve_policy::{FoundSchema, Record, Snapshot};
@@ -34,8 +33,8 @@ use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
 use crate::work::{Statements, Transaction, change, policy, system, writes};
 use crate::{
-    Account, AccountSummary, ChangeResult, Credential, Notice, OpenError, ReadOutcome,
-    SessionFacts, StoreError, StoreOptions, StoredPolicy, WriteOutcome,
+    ChangeResult, Notice, OpenError, ReadOutcome, StoreError, StoreOptions, StoredPolicy,
+    WriteOutcome,
 };
 use connect::Address;
 use facts::FactsThread;
@@ -75,12 +74,14 @@ macro_rules! in_transaction {
             let transaction = $database.begin().await?;
             let $writing = &transaction;
             let done = $work.await;
-            if let Some(result) = Database::end(transaction, done, attempt).await {
+            if let Some(result) = $crate::postgres::Database::end(transaction, done, attempt).await
+            {
                 break result;
             }
         }
     }};
 }
+pub(crate) use in_transaction;
 
 /// Asks something outside of any transaction, and once more where the server's plan was made from other tables.
 macro_rules! ask {
@@ -88,14 +89,15 @@ macro_rules! ask {
         let asked = $database.session().await?;
         let $session = &asked;
         match $question.await {
-            Err(StoreError::Again) => {
+            Err($crate::StoreError::Again) => {
                 asked.forget_statements();
-                $question.await.map_err(settled)
+                $question.await.map_err($crate::postgres::settled)
             }
             answer => answer,
         }
     }};
 }
+pub(crate) use ask;
 
 async fn found(session: &Session) -> Result<FoundSchema, StoreError> {
     let row = session
@@ -274,7 +276,7 @@ impl Database {
         )
     }
 
-    async fn begin(&self) -> Result<Writing, StoreError> {
+    pub async fn begin(&self) -> Result<Writing, StoreError> {
         if self.read_only {
             return Err(StoreError::ReadOnly);
         }
@@ -282,7 +284,7 @@ impl Database {
     }
 
     // Ends a transaction as its work has ended: `None` where all of it is to be done once more.
-    async fn end<T>(
+    pub async fn end<T>(
         writing: Writing,
         done: Result<T, StoreError>,
         attempt: usize,
@@ -347,26 +349,8 @@ impl Database {
         Ok(version)
     }
 
-    pub async fn create_user(&self, create: Authorized<CreateUser>) -> Result<i64, StoreError> {
-        in_transaction!(self, writing => system::create_user(writing, &create))
-    }
-
-    pub async fn set_password(&self, set: Authorized<SetPassword>) -> Result<u64, StoreError> {
-        let epoch = in_transaction!(self, writing => system::set_password(writing, &set))?;
-        self.listening.revoke();
-        Ok(epoch)
-    }
-
-    async fn session(&self) -> Result<Session, StoreError> {
+    pub async fn session(&self) -> Result<Session, StoreError> {
         Session::of(&self.pool).await
-    }
-
-    pub async fn list_users(
-        &self,
-        limit: u32,
-        after: Option<i64>,
-    ) -> Result<Vec<AccountSummary>, StoreError> {
-        ask!(self, session => system::list_users(session, limit, after))
     }
 
     /// Waits on the calling thread: for explanations, which ask while they think.
@@ -393,64 +377,12 @@ impl Database {
         loaded
     }
 
-    pub async fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
-        ask!(self, session => system::credential(session, login))
-    }
-
-    pub async fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
-        ask!(self, session => system::credential_facts(session, user))
-    }
-
-    pub async fn insert_session(
-        &self,
-        token_hash: [u8; 32],
-        user: &str,
-        verified: &str,
-        now: i64,
-        expires: i64,
-    ) -> Result<(), StoreError> {
-        in_transaction!(self, writing => system::insert_session(writing, &token_hash, user, verified, now, expires))
-    }
-
-    pub async fn token_session(
-        &self,
-        token_hash: &[u8; 32],
-    ) -> Result<Option<SessionFacts>, StoreError> {
-        ask!(self, session => system::session(session, token_hash))
-    }
-
-    pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
-        let ended = in_transaction!(self, writing => system::delete_session(writing, &token_hash));
-        self.listening.revoke();
-        ended
-    }
-
     pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
         in_transaction!(self, writing => system::expire_sessions(writing, now))
     }
 
     pub async fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
         ask!(self, session => system::has_administrator(session, snapshot, self.clock.now()))
-    }
-
-    pub async fn first_administrator(
-        &self,
-        user: CreateUser,
-        snapshot: Arc<Snapshot>,
-    ) -> Result<i64, StoreError> {
-        in_transaction!(self, writing => system::first_administrator(writing, &user, &snapshot))
-    }
-
-    pub async fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
-        ask!(self, session => system::find_user(session, name))
-    }
-
-    pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        ask!(self, session => system::setting(session, name))
-    }
-
-    pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        in_transaction!(self, writing => system::set_setting(writing, name, value))
     }
 
     pub async fn digest(&self, with_audit: bool) -> Result<[u8; 32], StoreError> {
@@ -480,6 +412,11 @@ impl Database {
             .await
     }
 
+    /// Has what was remembered about sessions and accounts asked anew.
+    pub fn revoke(&self) {
+        self.listening.revoke();
+    }
+
     pub fn revocations(&self) -> u64 {
         self.listening.revocations()
     }
@@ -494,7 +431,7 @@ impl Database {
 }
 
 // What is left of an error that another attempt was for.
-fn settled(error: StoreError) -> StoreError {
+pub(crate) fn settled(error: StoreError) -> StoreError {
     match error {
         StoreError::Again => StoreError::Busy,
         other => other,

@@ -19,8 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_gate::{
-    Aggregates, ApplyPolicy, Authorized, Change, Create, CreateUser, Delete, Mass, Read,
-    SetPassword, Update, Window,
+    Aggregates, ApplyPolicy, Authorized, Change, Create, Delete, Mass, Read, Update, Window,
 };
 use portreeve_model::{Clock, Collection, Columns, FieldId, RecordSink, Value};
 use portreeve_policy::{FoundSchema, Record, Snapshot};
@@ -34,8 +33,8 @@ use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
 use crate::work::{Transaction, change, finish, policy, ready, system, writes};
 use crate::{
-    Account, AccountSummary, ChangeResult, Credential, FeedLimits, OpenError, ReadOutcome,
-    SessionFacts, StoreError, StoreOptions, StoredPolicy, WriteOutcome,
+    ChangeResult, FeedLimits, OpenError, ReadOutcome, Stale, StoreError, StoreOptions,
+    StoredPolicy, WriteOutcome,
 };
 use reader::{Inline, LongReads};
 use records::Request;
@@ -184,7 +183,8 @@ impl Database {
             })
     }
 
-    fn look_up<T>(
+    /// Asks something of a connection that reads.
+    pub fn look_up<T>(
         &self,
         run: impl AsyncFnOnce(&Reading<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -197,7 +197,27 @@ impl Database {
         })
     }
 
-    fn writer(&self) -> Result<&Writer, StoreError> {
+    /// Does something in a transaction; readers hear what it makes stale before anybody is answered.
+    pub async fn carry_out<T: Send + 'static>(
+        &self,
+        turn: Turn,
+        run: impl FnMut(&writer::Writing<'_>) -> Result<(T, Stale), StoreError> + Send + 'static,
+    ) -> Result<(T, Stale), StoreError> {
+        let then = |(_, stale): &(T, Stale), shared: &Shared| {
+            for (user, epoch) in &stale.epochs {
+                shared.set_epoch(user, *epoch);
+            }
+            if let Some(version) = stale.policy {
+                shared.set_version(version);
+            }
+            if !stale.is_nothing() {
+                shared.revoke();
+            }
+        };
+        self.writer()?.write_then(turn, run, then).await
+    }
+
+    pub fn writer(&self) -> Result<&Writer, StoreError> {
         self.writer.as_ref().ok_or(StoreError::ReadOnly)
     }
 
@@ -411,32 +431,6 @@ impl Database {
             .await
     }
 
-    pub async fn create_user(&self, create: Authorized<CreateUser>) -> Result<i64, StoreError> {
-        self.writer()?
-            .write(Turn::Shared, move |writing| {
-                ready(system::create_user(writing, &create))
-            })
-            .await
-    }
-
-    pub async fn set_password(&self, set: Authorized<SetPassword>) -> Result<u64, StoreError> {
-        let user = set.operation().user.clone();
-        let run = move |writing: &writer::Writing<'_>| ready(system::set_password(writing, &set));
-        let then = move |epoch: &u64, shared: &Shared| {
-            shared.set_epoch(&user, *epoch);
-            shared.revoke();
-        };
-        self.writer()?.write_then(Turn::Alone, run, then).await
-    }
-
-    pub fn list_users(
-        &self,
-        limit: u32,
-        after: Option<i64>,
-    ) -> Result<Vec<AccountSummary>, StoreError> {
-        self.look_up(async |reading| system::list_users(reading, limit, after).await)
-    }
-
     pub fn find(
         &self,
         collection: &Collection,
@@ -460,49 +454,6 @@ impl Database {
         })
     }
 
-    pub fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
-        self.look_up(async |reading| system::credential(reading, login).await)
-    }
-
-    pub fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
-        self.look_up(async |reading| system::credential_facts(reading, user).await)
-    }
-
-    pub async fn insert_session(
-        &self,
-        token_hash: [u8; 32],
-        user: &str,
-        verified: &str,
-        now: i64,
-        expires: i64,
-    ) -> Result<(), StoreError> {
-        let (user, verified) = (user.to_owned(), verified.to_owned());
-        let run = move |writing: &writer::Writing<'_>| {
-            ready(system::insert_session(
-                writing,
-                &token_hash,
-                &user,
-                &verified,
-                now,
-                expires,
-            ))
-        };
-        self.writer()?.write(Turn::Shared, run).await
-    }
-
-    pub fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionFacts>, StoreError> {
-        self.look_up(async |reading| system::session(reading, token_hash).await)
-    }
-
-    pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
-        let run = move |writing: &writer::Writing<'_>| {
-            ready(system::delete_session(writing, &token_hash))
-        };
-        self.writer()?
-            .write_then(Turn::Shared, run, |_, shared| shared.revoke())
-            .await
-    }
-
     pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
         let ours = !self.shared_file;
         let run = move |writing: &writer::Writing<'_>| {
@@ -519,34 +470,6 @@ impl Database {
     pub fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
         let now = self.clock.as_ref().map_or(i64::MAX, |clock| clock.now());
         self.look_up(async |reading| system::has_administrator(reading, snapshot, now).await)
-    }
-
-    pub async fn first_administrator(
-        &self,
-        user: CreateUser,
-        snapshot: Arc<Snapshot>,
-    ) -> Result<i64, StoreError> {
-        let run = move |writing: &writer::Writing<'_>| {
-            ready(system::first_administrator(writing, &user, &snapshot))
-        };
-        self.writer()?.write(Turn::Alone, run).await
-    }
-
-    pub fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.look_up(async |reading| system::find_user(reading, name).await)
-    }
-
-    pub fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.look_up(async |reading| system::setting(reading, name).await)
-    }
-
-    pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let (name, value) = (name.to_owned(), value.to_owned());
-        self.writer()?
-            .write(Turn::Shared, move |writing| {
-                ready(system::set_setting(writing, &name, &value))
-            })
-            .await
     }
 
     pub fn digest(&self, with_audit: bool) -> Result<[u8; 32], StoreError> {

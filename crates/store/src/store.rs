@@ -9,6 +9,7 @@ use portreeve_gate::{
 use portreeve_model::{Catalog, CollectionId, FieldId, RecordSink, Value};
 use portreeve_policy::{Facts, FoundSchema, Record};
 
+use crate::work::system;
 use crate::{
     AccountSummary, ChangeResult, Location, OpenError, ReadOutcome, StoreError, StoreOptions,
     System, WriteOutcome,
@@ -44,6 +45,79 @@ macro_rules! on {
     };
 }
 pub(crate) use on;
+
+/// Asks a named statement, an async function over `Connection`, of whichever database it is.
+macro_rules! asked {
+    ($store:expr, $connection:ident => $question:expr) => {
+        $crate::store::on!($store, database =>
+            database.look_up(async |$connection| $question.await),
+            $crate::postgres::ask!(database, $connection => $question))
+    };
+}
+pub(crate) use asked;
+
+/// Has a named change, an async function over `Transaction` that gives its answer and what it makes stale, made in a
+/// transaction of whichever database it is. What it uses is moved into it.
+macro_rules! done {
+    ($store:expr, $turn:ident, $transaction:ident => $change:expr) => {
+        $crate::store::on!($store, database =>
+            database
+                .carry_out($crate::sqlite::writer::Turn::$turn, move |$transaction| {
+                    $crate::work::ready($change)
+                })
+                .await,
+            {
+                let made = $crate::postgres::in_transaction!(database, $transaction => $change);
+                if made.as_ref().is_ok_and(|(_, stale)| !stale.is_nothing()) {
+                    database.revoke();
+                }
+                made
+            })
+    };
+}
+pub(crate) use done;
+
+/// The same for a change that makes nothing stale and gives its answer alone.
+macro_rules! written {
+    ($store:expr, $turn:ident, $transaction:ident => $change:expr) => {
+        $crate::store::on!($store, database =>
+            database
+                .writer()?
+                .write($crate::sqlite::writer::Turn::$turn, move |$transaction| {
+                    $crate::work::ready($change)
+                })
+                .await,
+            $crate::postgres::in_transaction!(database, $transaction => $change))
+    };
+}
+pub(crate) use written;
+
+/// What a committed change makes stale: the service has to tell its gate and whoever listens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "whoever was admitted before would stay admitted"]
+pub struct Stale {
+    /// Users whose rights, status or credentials have changed, with the epoch each has now.
+    pub epochs: Vec<(Arc<str>, u64)>,
+    /// Whether sessions have ended.
+    pub sessions: bool,
+    /// The policy's version, where that has changed.
+    pub policy: Option<u64>,
+}
+
+impl Stale {
+    /// Sessions have ended, and nothing else.
+    pub fn sessions() -> Self {
+        Self {
+            sessions: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether everything remembered still holds.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// What another program has changed in the same database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,12 +258,13 @@ impl Store {
 
     /// Makes an account. Returns its number.
     pub async fn create_user(&self, create: Authorized<CreateUser>) -> Result<i64, StoreError> {
-        on!(self, database => database.create_user(create).await)
+        written!(self, Shared, writing => system::create_user(writing, &create))
     }
 
-    /// Gives an account a password and ends its sessions. Returns its new epoch, for [`portreeve_gate::Gate::advance_epoch`].
-    pub async fn set_password(&self, set: Authorized<SetPassword>) -> Result<u64, StoreError> {
-        on!(self, database => database.set_password(set).await)
+    /// Gives an account a password and ends its sessions.
+    pub async fn set_password(&self, set: Authorized<SetPassword>) -> Result<Stale, StoreError> {
+        let made = done!(self, Alone, writing => system::set_password(writing, &set));
+        made.map(|((), stale)| stale)
     }
 
     /// Accounts in order of number, after the given number.
@@ -199,7 +274,7 @@ impl Store {
         limit: u32,
         after: Option<i64>,
     ) -> Result<Vec<AccountSummary>, StoreError> {
-        on!(self, database => database.list_users(limit, after), database.list_users(limit, after).await)
+        asked!(self, connection => system::list_users(connection, limit, after))
     }
 
     /// Related records for an explanation: sees everything, as a rule's own predicates do.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use portreeve_gate::{CreateUser, CredentialFacts};
 use portreeve_policy::{Document, Snapshot};
 
-use crate::store::on;
+use crate::store::{asked, done, on, written};
+use crate::work::system;
 use crate::{Store, StoreError};
 
 /// The named system statements of a [`Store`].
@@ -79,12 +80,12 @@ impl System<'_> {
 
     /// What a sign-in by name or address is checked against. Addresses compare without case (ASCII).
     pub async fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
-        on!(self.store, database => database.credential(login), database.credential(login).await)
+        asked!(self.store, connection => system::credential(connection, login))
     }
 
     /// What admission needs of an account: its row, its bindings, its epoch.
     pub async fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
-        on!(self.store, database => database.credential_facts(user), database.credential_facts(user).await)
+        asked!(self.store, connection => system::credential_facts(connection, user))
     }
 
     /// Begins a session. Only the hash of its token is kept. Refused as [`StoreError::Gone`] unless the account is active and
@@ -97,17 +98,20 @@ impl System<'_> {
         now: i64,
         expires: i64,
     ) -> Result<(), StoreError> {
-        on!(self.store, database => database.insert_session(token_hash, user, verified, now, expires).await)
+        let (user, verified) = (user.to_owned(), verified.to_owned());
+        written!(self.store, Shared, writing => system::insert_session(writing, &token_hash, &user, &verified, now, expires))
     }
 
     /// The session of a token's hash. One that has expired is still found: compare.
     pub async fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionFacts>, StoreError> {
-        on!(self.store, database => database.session(token_hash), database.token_session(token_hash).await)
+        asked!(self.store, connection => system::session(connection, token_hash))
     }
 
     /// Ends a session. Whether there was one.
     pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
-        on!(self.store, database => database.delete_session(token_hash).await)
+        let made =
+            done!(self.store, Shared, writing => system::delete_session(writing, &token_hash));
+        made.map(|(ended, _)| ended)
     }
 
     /// Forgets sessions that had expired by then. How many there were.
@@ -126,22 +130,23 @@ impl System<'_> {
         user: CreateUser,
         snapshot: Arc<Snapshot>,
     ) -> Result<i64, StoreError> {
-        on!(self.store, database => database.first_administrator(user, snapshot).await)
+        written!(self.store, Alone, writing => system::first_administrator(writing, &user, &snapshot))
     }
 
     /// The id of the account with this id, key, name, address or number; the first that fits in this order.
     pub async fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
-        on!(self.store, database => database.find_user(name), database.find_user(name).await)
+        asked!(self.store, connection => system::find_user(connection, name))
     }
 
     /// A setting.
     pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        on!(self.store, database => database.setting(name), database.setting(name).await)
+        asked!(self.store, connection => system::setting(connection, name))
     }
 
     /// Changes a setting.
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        on!(self.store, database => database.set_setting(name, value).await)
+        let (name, value) = (name.to_owned(), value.to_owned());
+        written!(self.store, Shared, writing => system::set_setting(writing, &name, &value))
     }
 
     /// A digest of every table's content in order, for tests that something changed nothing. The audit trail, which

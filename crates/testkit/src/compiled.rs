@@ -76,6 +76,7 @@ pub fn asker(memory: &MemoryWorld, world: &World, subject: &Subject) -> Asker {
             method: text("method"),
             face: text("face"),
             operation: text("operation"),
+            id: None,
         },
         claims: Arc::new(subject.claims.clone()),
     };

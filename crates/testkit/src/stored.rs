@@ -324,6 +324,7 @@ impl StoredWorld {
             method: text("method"),
             face: text("face"),
             operation: text("operation"),
+            id: None,
         };
         let caller = match &subject.user {
             None => self.gate.anonymous(subject.now, request),

@@ -8,7 +8,9 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use portreeve_http::{MediaType, bearer, media_type, parse_json, peer, read_body, read_text};
+use portreeve_http::{
+    MediaType, bearer, media_type, parse_json, peer, read_body, read_text, request_id,
+};
 use portreeve_model::CollectionName;
 use portreeve_service::{Caller, Portreeve, RequestFacts, ServiceError};
 use serde_json::Value as Json;
@@ -53,6 +55,7 @@ impl Ask {
             method: Some(Arc::clone(&self.method)),
             face: Some(face()),
             operation: Some(Arc::clone(&self.operation)),
+            id: Some(request_id(&self.parts.headers).into()),
         }
     }
 

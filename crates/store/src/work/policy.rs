@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_gate::{ApplyPolicy, Authorized, Principal};
+use portreeve_gate::{ApplyPolicy, Authorized};
 use portreeve_model::{Catalog, FieldType, new_uuid};
 use portreeve_policy::{
     CollectionDefinition, Context, Document, Problem, Registration, action_from_json,
@@ -13,6 +13,7 @@ use portreeve_policy::{
 };
 use serde_json::Value as Json;
 
+use super::audit::{Audited, By, audit};
 use super::{Connection, Row, Transaction, check_versions};
 use crate::sql::binding::Binding;
 use crate::sql::convert::convert;
@@ -68,51 +69,14 @@ pub(crate) async fn apply<X: Transaction>(
             &[i64::try_from(version).unwrap_or(i64::MAX).into()],
         )
         .await?;
-    let actor = actor(authorized.principal());
-    audit(
-        transaction,
-        authorized.context().now,
-        actor.as_deref(),
-        "policy.apply",
-        &version.to_string(),
-        Some(&operation.summary),
-    )
-    .await?;
+    let done = Audited {
+        action: "policy.apply",
+        target: &version.to_string(),
+        after: Some(&operation.summary),
+        ..Audited::default()
+    };
+    audit(transaction, &By::caller(authorized), done).await?;
     Ok(version)
-}
-
-/// Who is written into the audit trail.
-pub(crate) fn actor(principal: &Principal) -> Option<String> {
-    match principal {
-        Principal::User(id) => Some(id.to_string()),
-        Principal::Anonymous => None,
-        Principal::Operator => Some("operator".into()),
-    }
-}
-
-/// A row of the audit trail.
-pub(crate) async fn audit<X: Transaction>(
-    transaction: &X,
-    at: i64,
-    actor: Option<&str>,
-    action: &str,
-    target: &str,
-    detail: Option<&Json>,
-) -> Result<(), StoreError> {
-    let detail = detail.map(Json::to_string);
-    transaction
-        .execute(
-            "INSERT INTO portreeve_audit (at, actor, action, target, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
-            &[
-                at.into(),
-                actor.into(),
-                action.into(),
-                target.into(),
-                detail.as_ref().into(),
-            ],
-        )
-        .await
-        .map(drop)
 }
 
 async fn run<X: Transaction>(transaction: &X, steps: &[Step]) -> Result<(), StoreError> {

@@ -9,11 +9,11 @@ use portreeve_model::{CollectionName, FieldType, Value, new_uuid};
 use portreeve_policy::{Binding, BoundTo, Context, Record, Snapshot};
 use serde_json::json;
 
-use super::policy::{actor, audit};
+use super::audit::{Audited, By, audit};
 use super::{Connection, Parameter, Row, Transaction, check_versions, finish};
 use crate::sql::binding::Binding as Slots;
 use crate::sql::write;
-use crate::{Account, AccountSummary, Credential, SessionFacts, StoreError};
+use crate::{Account, AccountSummary, Credential, SessionFacts, Stale, StoreError};
 
 /// The only status that may sign in.
 const ACTIVE: &str = "active";
@@ -186,13 +186,13 @@ pub(crate) async fn session<C: Connection>(
 pub(crate) async fn delete_session<X: Transaction>(
     transaction: &X,
     token_hash: &[u8; 32],
-) -> Result<bool, StoreError> {
+) -> Result<(bool, Stale), StoreError> {
     let sql = "DELETE FROM portreeve_sessions
                WHERE id = (SELECT session FROM portreeve_session_tokens WHERE token_hash = ?1)";
     let ended = transaction
         .execute(sql, &[Parameter::Bytes(token_hash)])
         .await?;
-    Ok(ended > 0)
+    Ok((ended > 0, Stale::sessions()))
 }
 
 pub(crate) async fn expire_sessions<X: Transaction>(
@@ -245,14 +245,12 @@ pub(crate) async fn create_user<X: Transaction>(
     authorized: &Authorized<CreateUser>,
 ) -> Result<i64, StoreError> {
     check_versions(transaction, authorized).await?;
-    let actor = actor(authorized.principal());
-    let (snapshot, now) = (authorized.snapshot(), authorized.context().now);
+    let by = By::caller(authorized);
     insert_user(
         transaction,
         authorized.operation(),
-        snapshot,
-        now,
-        actor.as_deref(),
+        authorized.snapshot(),
+        &by,
     )
     .await
 }
@@ -271,16 +269,16 @@ pub(crate) async fn first_administrator<X: Transaction>(
     if has_administrator(transaction, snapshot, now).await? {
         return Err(StoreError::AdministratorExists);
     }
-    insert_user(transaction, user, snapshot, now, None).await
+    insert_user(transaction, user, snapshot, &By::nobody(now)).await
 }
 
 async fn insert_user<X: Transaction>(
     transaction: &X,
     user: &CreateUser,
     snapshot: &Snapshot,
-    now: i64,
-    by: Option<&str>,
+    by: &By<'_>,
 ) -> Result<i64, StoreError> {
+    let now = by.at;
     let catalog = snapshot.catalog();
     let accounts = catalog
         .find(&users())
@@ -359,10 +357,16 @@ async fn insert_user<X: Transaction>(
                 .await?;
         }
         for binding in &user.bindings {
-            insert_binding(transaction, &user.id, binding, by).await?;
+            insert_binding(transaction, &user.id, binding, by.actor.as_deref()).await?;
         }
-        let detail = json!({ "key": user.key });
-        audit(transaction, now, by, "user.create", &user.id, Some(&detail)).await?;
+        let after = json!({ "key": user.key });
+        let done = Audited {
+            action: "user.create",
+            target: &user.id,
+            after: Some(&after),
+            ..Audited::default()
+        };
+        audit(transaction, by, done).await?;
         Ok(number)
     };
     let result = insert.await;
@@ -416,11 +420,10 @@ async fn insert_binding<X: Transaction>(
 pub(crate) async fn set_password<X: Transaction>(
     transaction: &X,
     authorized: &Authorized<SetPassword>,
-) -> Result<u64, StoreError> {
+) -> Result<((), Stale), StoreError> {
     transaction.alone().await?;
     check_versions(transaction, authorized).await?;
     let operation = authorized.operation();
-    let actor = actor(authorized.principal());
     transaction.mark().await?;
     let set = async {
         let sql = "INSERT INTO portreeve_credentials (\"user\", password_hash) VALUES (?1, ?2)
@@ -437,25 +440,28 @@ pub(crate) async fn set_password<X: Transaction>(
             .execute(sql, &[(&operation.user).into()])
             .await?;
         let epoch = advance(transaction, &operation.user).await?;
-        let now = authorized.context().now;
-        let action = "user.set_password";
-        audit(
-            transaction,
-            now,
-            actor.as_deref(),
-            action,
-            &operation.user,
-            None,
-        )
-        .await?;
-        Ok(epoch)
+        let done = Audited {
+            action: "user.set_password",
+            target: &operation.user,
+            ..Audited::default()
+        };
+        audit(transaction, &By::caller(authorized), done).await?;
+        let stale = Stale {
+            epochs: vec![(operation.user.as_str().into(), epoch)],
+            sessions: true,
+            ..Stale::default()
+        };
+        Ok(((), stale))
     };
     let result = set.await;
     finish(transaction, result).await
 }
 
 // The next epoch of an account: whoever was admitted before is admitted anew.
-async fn advance<X: Transaction>(transaction: &X, user: &str) -> Result<u64, StoreError> {
+pub(super) async fn advance<X: Transaction>(
+    transaction: &X,
+    user: &str,
+) -> Result<u64, StoreError> {
     let sql = "INSERT INTO portreeve_epochs (\"user\", epoch) VALUES (?1, 1)
                ON CONFLICT (\"user\") DO UPDATE SET epoch = portreeve_epochs.epoch + 1";
     transaction.execute(sql, &[user.into()]).await?;

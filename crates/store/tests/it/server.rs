@@ -88,7 +88,7 @@ async fn programs_on_one_database_hear_of_each_other() {
         password_hash: "other".into(),
     };
     let set = here.gate.set_password(&here.operator(), set).unwrap();
-    assert_eq!(here.store.set_password(set).await.unwrap(), 1);
+    assert_eq!(here.store.set_password(set).await.unwrap().epochs[0].1, 1);
     let epoch = Notice::Epoch {
         user: "anna".into(),
         epoch: 1,

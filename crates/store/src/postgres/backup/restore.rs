@@ -289,7 +289,7 @@ async fn settle(filling: &Filling<'_>, backup: &Backup) -> Result<(), BackupErro
     })
     .to_string();
     let at = timestamp_text(options.clock.now());
-    let sql = "INSERT INTO portreeve.audit (at, actor, action, target, detail)
+    let sql = "INSERT INTO portreeve.audit (at, actor, action, target, \"after\")
                VALUES ($1::text::timestamptz, 'operator', 'store.restore', $2, $3::text::json)";
     client
         .execute(sql, &[&at, &taken, &detail])

@@ -283,7 +283,7 @@ fn settle(path: &Path, backup: &Backup, options: &RestoreOptions<'_>) -> Result<
             "sessions_ended": sessions,
         });
         connection.execute(
-            "INSERT INTO portreeve_audit (at, actor, action, target, detail) VALUES (?1, 'operator', 'store.restore', ?2, ?3)",
+            "INSERT INTO portreeve_audit (at, actor, action, target, \"after\") VALUES (?1, 'operator', 'store.restore', ?2, ?3)",
             (now, timestamp_text(backup.taken), detail.to_string()),
         )?;
         connection.execute_batch("COMMIT")?;
