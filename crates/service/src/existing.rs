@@ -132,9 +132,22 @@ impl Portreeve {
         let snapshot =
             Snapshot::compile(&document, stored.version).map_err(ServiceError::BadPolicy)?;
         self.existing.put(found);
-        self.gate.publish(Arc::new(snapshot));
+        self.put_in_force(snapshot).await?;
         tracing::info!("tables have changed and are taken over");
         tell(&notes);
+        Ok(())
+    }
+
+    /// Puts in force what came of a policy and the tables of now. Subscribers are told by it from now on.
+    pub(crate) async fn put_in_force(&self, snapshot: Snapshot) -> Result<(), ServiceError> {
+        let snapshot = Arc::new(snapshot);
+        match self.store.tables_changed(&snapshot).await {
+            // The policy has changed again, and whoever has changed it sees to this.
+            Ok(()) | Err(StoreError::VersionChanged) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.gate.publish(snapshot);
+        self.subscriptions.rights_changed();
         Ok(())
     }
 

@@ -183,7 +183,7 @@ impl Portreeve {
                 .map_err(ServiceError::BadPolicy)?;
             let snapshot =
                 Snapshot::compile(&document, stored.version).map_err(ServiceError::BadPolicy)?;
-            self.gate.publish(Arc::new(snapshot));
+            self.put_in_force(snapshot).await?;
         }
         drop(turn);
         self.look_for_administrator().await

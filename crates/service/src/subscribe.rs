@@ -192,13 +192,6 @@ impl Portreeve {
             let revocations = self.store.system().revocations();
             let (caller, until) = self.admitted(token, facts.clone()).await?;
             let subscribe = self.gate.subscribe(&caller, request.clone())?;
-            let collection = subscribe.operation().collection();
-            if !self.store.tells_of(collection) {
-                return Err(ServiceError::BadQuery(format!(
-                    "'{}' is a table that was there before; on PostgreSQL the changes of such tables are not told",
-                    collection.name
-                )));
-            }
             let place = self.place(&caller, &facts)?;
             let stamp = stamp(&subscribe, &request);
             let from = last.and_then(|id| self.positions.read(id, stamp));

@@ -6,13 +6,13 @@
 
 mod judge;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_gate::{Authorized, Subscribe};
-use portreeve_model::{Collection, CollectionName, Value};
-use portreeve_policy::Record;
+use portreeve_model::{Collection, CollectionId, CollectionName, Value};
+use portreeve_policy::{Record, Snapshot};
 use tokio::sync::watch;
 
 use crate::store::on;
@@ -59,15 +59,54 @@ pub(crate) struct Change {
 impl Change {
     fn bytes(&self) -> usize {
         let records = self.before.iter().chain(&self.after);
-        let values = records.flat_map(|record| &record.0);
-        let size = |value: &Value| match value {
-            Value::Text(text) => text.len(),
-            _ => 0,
+        records.map(bytes).sum::<usize>() + size_of::<Self>()
+    }
+}
+
+/// What a record takes, roughly.
+pub(crate) fn bytes(record: &Record) -> usize {
+    let size = |value: &Value| match value {
+        Value::Text(text) => size_of::<Value>() + text.len(),
+        _ => size_of::<Value>(),
+    };
+    record.0.iter().map(size).sum()
+}
+
+/// Changes in order, where what one transaction does to a record is one change: nobody has seen what was in between.
+#[derive(Default)]
+pub(crate) struct Together {
+    changes: Vec<Option<Change>>,
+    // Where a record's change of a transaction is, by the key it has after it.
+    last: HashMap<(u64, CollectionId, Value), usize>,
+}
+
+impl Together {
+    /// One more.
+    pub fn add(&mut self, mut change: Change) {
+        let (key, collection) = (change.collection.key, change.collection.id);
+        let place = |record: &Record| {
+            let key = record.get(key).clone();
+            (change.transaction, collection, key)
         };
-        values
-            .map(|value| size_of::<Value>() + size(value))
-            .sum::<usize>()
-            + size_of::<Self>()
+        let earlier = change.before.as_ref().map(place);
+        let earlier = earlier.and_then(|place| self.last.remove(&place));
+        let later = change.after.as_ref().map(place);
+        if let Some(earlier) = earlier.and_then(|place| self.changes[place].take()) {
+            change.before = earlier.before;
+        }
+        // One that comes to nothing is kept as its place, so that what comes after it is part of it.
+        if let Some(later) = later {
+            self.last.insert(later, self.changes.len());
+        }
+        self.changes.push(Some(change));
+    }
+
+    /// What has come of them.
+    pub fn take(self) -> Vec<Change> {
+        let changes = self.changes.into_iter().flatten();
+        changes
+            .filter(|change| change.before != change.after)
+            .collect()
     }
 }
 
@@ -300,17 +339,13 @@ impl Store {
         }, database.feed_secret().await.map(Some))
     }
 
-    /// Whether changes of a collection get into the feed. On PostgreSQL nothing is put on other people's tables.
-    pub fn tells_of(&self, collection: &Collection) -> bool {
-        let existing = collection.existing.is_some();
-        is_captured(collection)
-            && on!(self, database => {
-                let _ = database;
-                true
-            }, {
-                let _ = database;
-                !existing
-            })
+    /// Says that tables are not what they were under the same policy version: from now on changes are laid out by this
+    /// catalog.
+    pub async fn tables_changed(&self, snapshot: &Arc<Snapshot>) -> Result<(), StoreError> {
+        on!(self, database => database.tables_changed(snapshot).await, {
+            database.tables_changed(snapshot);
+            Ok(())
+        })
     }
 
     /// Begins a subscription: from behind a position where it is still known, otherwise from now on. Whether it is

@@ -7,6 +7,7 @@ mod digest;
 mod error;
 mod facts;
 mod feed;
+mod journal;
 mod listen;
 mod migrations;
 mod records;
@@ -273,6 +274,7 @@ impl Database {
             Arc::clone(&self.clock),
             Arc::clone(&self.entropy),
             Arc::clone(&self.statements),
+            self.ring.limits(),
         )
     }
 
@@ -307,23 +309,23 @@ impl Database {
     }
 
     pub async fn create(&self, create: Authorized<Create>) -> Result<WriteOutcome, StoreError> {
-        in_transaction!(self, writing => writes::create(writing, &create))
+        in_transaction!(self, writing => writes::create(writing.under(create.snapshot()), &create))
     }
 
     pub async fn update(&self, update: Authorized<Update>) -> Result<WriteOutcome, StoreError> {
-        in_transaction!(self, writing => writes::update(writing, &update))
+        in_transaction!(self, writing => writes::update(writing.under(update.snapshot()), &update))
     }
 
     pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
-        in_transaction!(self, writing => writes::delete(writing, &delete))
+        in_transaction!(self, writing => writes::delete(writing.under(delete.snapshot()), &delete))
     }
 
     pub async fn change(&self, change: Authorized<Change>) -> Result<ChangeResult, StoreError> {
-        in_transaction!(self, writing => change::change(writing, &change))
+        in_transaction!(self, writing => change::change(writing.under(change.snapshot()), &change))
     }
 
     pub async fn mass(&self, mass: Authorized<Mass>) -> Result<ChangeResult, StoreError> {
-        in_transaction!(self, writing => change::mass(writing, &mass))
+        in_transaction!(self, writing => change::mass(writing.under(mass.snapshot()), &mass))
     }
 
     pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
@@ -396,6 +398,11 @@ impl Database {
 
     pub async fn feed_secret(&self) -> Result<Vec<u8>, StoreError> {
         feed::secret(&self.session().await?).await
+    }
+
+    /// Tables of others are not what they were.
+    pub fn tables_changed(&self, snapshot: &Snapshot) {
+        self.following.know_anew(snapshot);
     }
 
     /// Has what is changed from now on put into the feed.

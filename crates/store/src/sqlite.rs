@@ -431,6 +431,30 @@ impl Database {
             .await
     }
 
+    /// Tables of others are not what they were: what is captured is laid out anew.
+    pub async fn tables_changed(&self, snapshot: &Arc<Snapshot>) -> Result<(), StoreError> {
+        let version = snapshot.version();
+        let snapshot = Arc::clone(snapshot);
+        let run = move |writing: &writer::Writing<'_>| {
+            if writing.capture.ring().captured().is_none() {
+                return Ok(());
+            }
+            if writing.shared.version() != version {
+                return Err(StoreError::VersionChanged);
+            }
+            ready(async {
+                Transaction::mark(writing).await?;
+                let catalog = snapshot.catalog();
+                let result = writing.capture.listen(writing.connection, version, catalog);
+                finish(writing, result).await
+            })
+        };
+        match &self.writer {
+            Some(writer) => writer.write(Turn::Alone, run).await,
+            None => Ok(()),
+        }
+    }
+
     pub fn find(
         &self,
         collection: &Collection,

@@ -1,5 +1,6 @@
 //! How the feed gets to know what was changed: triggers write it into a table in the same transaction, whoever changes
-//! it, and every node that has somebody listening follows that table in the order of its numbers.
+//! it, and every node that has somebody listening follows that table in the order of its numbers. Tables that were there
+//! before have no triggers; what is changed through us is written there by whoever changes it (`journal.rs`).
 //!
 //! Numbers are given before commits, so a later one may be seen first. What is behind a missing number waits until
 //! whoever might still commit it has ended: those who hold a lock on the table, since its every writer does.
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::error::failure;
 use super::session::{Session, Writing};
 use crate::StoreError;
-use crate::feed::{Change, Ring, is_captured};
+use crate::feed::{Change, Ring, Together, is_captured};
 use crate::sql::dialect::Dialect;
 use crate::work::{Connection, Transaction, policy};
 
@@ -38,8 +39,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 const ROWS: &str = "SELECT seq, (extract(epoch FROM at) * 1000000)::int8, version, \"schema\", \"table\", \
     before IS NOT NULL, after IS NOT NULL, \
-    ARRAY(SELECT key FROM json_each_text(before)), ARRAY(SELECT value FROM json_each_text(before)), \
-    ARRAY(SELECT key FROM json_each_text(after)), ARRAY(SELECT value FROM json_each_text(after)), transaction \
+    ARRAY(SELECT key FROM json_each(before)), ARRAY(SELECT value::text FROM json_each(before)), \
+    ARRAY(SELECT key FROM json_each(after)), ARRAY(SELECT value::text FROM json_each(after)), transaction \
     FROM portreeve.changes WHERE seq > $1 ORDER BY seq LIMIT $2";
 
 const WRITERS: &str = "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' \
@@ -60,9 +61,18 @@ impl Following {
         }
     }
 
-    /// Says which catalog a policy version has.
+    /// Says which catalog a policy version has, unless that is known.
     pub fn know(&self, snapshot: &Snapshot) {
-        self.catalogs.put(snapshot.version(), snapshot.catalog());
+        let known = self.catalogs.get(snapshot.version());
+        if known.is_none_or(|tables| !tables.all) {
+            self.know_anew(snapshot);
+        }
+    }
+
+    /// The same where tables of others are not what they were.
+    pub fn know_anew(&self, snapshot: &Snapshot) {
+        let tables = Tables::of(snapshot.catalog(), true);
+        self.catalogs.put(snapshot.version(), tables);
     }
 
     /// Follows from now on, unless it does already. `begin` has changes written down, and tells the last number before.
@@ -142,28 +152,38 @@ fn position(number: i64) -> u64 {
 #[derive(Default)]
 struct Catalogs(Mutex<HashMap<u64, Arc<Tables>>>);
 
-// By schema and table.
-type Tables = HashMap<(String, String), Arc<Collection>>;
+struct Tables {
+    // By schema and table.
+    named: HashMap<(String, String), Arc<Collection>>,
+    // Those that were there before are among them.
+    all: bool,
+}
+
+impl Tables {
+    fn of(catalog: &Catalog, all: bool) -> Self {
+        let collections = catalog.iter().filter(|collection| is_captured(collection));
+        let named = collections.map(|collection| {
+            let schema = Dialect::schema(collection).to_owned();
+            let table = Dialect::Postgres.bare_table(collection).to_owned();
+            ((schema, table), Arc::clone(collection))
+        });
+        Self {
+            named: named.collect(),
+            all,
+        }
+    }
+}
 
 /// More than one or two are in use only while policies change.
 const CATALOGS: usize = 16;
 
 impl Catalogs {
-    fn put(&self, version: u64, catalog: &Catalog) {
+    fn put(&self, version: u64, tables: Tables) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.contains_key(&version) {
-            return;
-        }
-        if known.len() >= CATALOGS {
+        if known.len() >= CATALOGS && !known.contains_key(&version) {
             known.clear();
         }
-        let collections = catalog.iter().filter(|collection| is_captured(collection));
-        let tables = collections.map(|collection| {
-            let schema = Dialect::schema(collection).to_owned();
-            let table = Dialect::Postgres.bare_table(collection).to_owned();
-            ((schema, table), Arc::clone(collection))
-        });
-        known.insert(version, Arc::new(tables.collect()));
+        known.insert(version, Arc::new(tables));
     }
 
     fn get(&self, version: u64) -> Option<Arc<Tables>> {
@@ -262,7 +282,7 @@ impl Follower {
         let rows = self.read(&session, self.last, BATCH).await?;
         let full = i64::try_from(rows.len()).unwrap_or(0) == BATCH;
         let newest = rows.last().map(|(number, _)| *number);
-        let mut changes = vec![];
+        let mut changes = Together::default();
         let mut missing = false;
         for (number, noted) in rows {
             if number > self.last + 1 {
@@ -277,15 +297,15 @@ impl Follower {
             }
             self.last = number;
             match noted {
-                Noted::Change(change) => add(&mut changes, change),
+                Noted::Change(change) => changes.add(change),
                 Noted::Nothing => {}
                 Noted::Loss => {
-                    self.ring.publish(std::mem::take(&mut changes));
+                    self.ring.publish(std::mem::take(&mut changes).take());
                     self.ring.cut();
                 }
             }
         }
-        self.ring.publish(changes);
+        self.ring.publish(changes.take());
         if !missing {
             self.waiting = None;
             return Ok(full);
@@ -340,26 +360,38 @@ impl Follower {
         let Some(tables) = self.tables(session, version).await? else {
             return Ok(Noted::Loss);
         };
-        let Some(collection) = tables.get(&(schema, table)) else {
-            return Ok(Noted::Nothing);
+        let Some(collection) = tables.named.get(&(schema, table)) else {
+            // One that was there before, perhaps, under a policy that this node has not put in force yet.
+            let unknown = if tables.all {
+                Noted::Nothing
+            } else {
+                Noted::Loss
+            };
+            return Ok(unknown);
         };
-        let record = |there: usize, names: usize| -> Result<Option<Record>, StoreError> {
+        let record = |there: usize, names: usize| -> Result<Option<Side>, StoreError> {
             if !row.try_get::<_, bool>(there).map_err(failure)? {
                 return Ok(None);
             }
             let names: Vec<String> = row.try_get(names).map_err(failure)?;
             let place = if there == 5 { 8 } else { 10 };
-            let values: Vec<Option<String>> = row.try_get(place).map_err(failure)?;
-            let mut by_name: HashMap<String, Option<String>> =
-                names.into_iter().zip(values).collect();
-            let fields = collection.fields.iter();
-            let value = fields.map(|field| {
-                let text = by_name.remove(Dialect::column_name(field)).flatten();
-                text.map_or(Value::Null, |text| value(field.ty, text))
-            });
-            Ok(Some(Record(value.collect())))
+            let values: Vec<String> = row.try_get(place).map_err(failure)?;
+            Ok(Some(names.into_iter().zip(values).collect()))
         };
         let (before, after) = (record(5, 7)?, record(6, 9)?);
+        let [before, after] = if collection.existing.is_some() {
+            let read = |side: Option<Side>| match side {
+                Some(side) => read_noted(collection, side).map(Some),
+                None => Some(None),
+            };
+            // Whoever wrote it has seen another table than this node has.
+            let (Some(before), Some(after)) = (read(before), read(after)) else {
+                return Ok(Noted::Loss);
+            };
+            [before, after]
+        } else {
+            [before, after].map(|side| side.map(|side| read_captured(collection, side)))
+        };
         if before == after {
             return Ok(Noted::Nothing);
         }
@@ -387,7 +419,8 @@ impl Follower {
         if stored.version == version
             && let Ok(snapshot) = Snapshot::compile(&stored.document, version)
         {
-            self.catalogs.put(version, snapshot.catalog());
+            let tables = Tables::of(snapshot.catalog(), false);
+            self.catalogs.put(version, tables);
         }
         Ok(self.catalogs.get(version))
     }
@@ -430,26 +463,6 @@ impl Follower {
     }
 }
 
-// What one transaction does to a record is one change: nobody has seen what was in between.
-fn add(changes: &mut Vec<Change>, mut change: Change) {
-    let key = change.collection.key;
-    let earlier = changes.iter().rposition(|earlier| {
-        earlier.transaction == change.transaction
-            && earlier.collection.name == change.collection.name
-            && match (&earlier.after, &change.before) {
-                (Some(after), Some(before)) => after.get(key) == before.get(key),
-                _ => false,
-            }
-    });
-    if let Some(earlier) = earlier {
-        change.before = changes.remove(earlier).before;
-        if change.before == change.after {
-            return;
-        }
-    }
-    changes.push(change);
-}
-
 /// What all nodes make the ids of events with.
 pub(crate) async fn secret(session: &Session) -> Result<Vec<u8>, StoreError> {
     let sql = "SELECT secret FROM portreeve.feed";
@@ -482,10 +495,71 @@ async fn writers(session: &Session) -> Result<HashSet<String>, StoreError> {
         .collect()
 }
 
-// As the list would read it. What is no value of ours (not a number, without an end) is none.
-fn value(ty: FieldType, text: String) -> Value {
-    match ty {
-        FieldType::Text | FieldType::Json => Value::Text(text),
-        _ => Value::from_text(ty, &text).unwrap_or(Value::Null),
+// A record before or after, by the names of columns: JSON texts.
+type Side = HashMap<String, String>;
+
+// A row of a table of our own, as a trigger has seen it. What is no value of ours (not a number, without an end) is none.
+fn read_captured(collection: &Collection, mut side: Side) -> Record {
+    let fields = collection.fields.iter();
+    let value = fields.map(|field| {
+        let text = side.remove(Dialect::column_name(field));
+        let value = text.and_then(|text| value(field.ty, text));
+        value.unwrap_or(Value::Null)
+    });
+    Record(value.collect())
+}
+
+// A record of a table that was there before, as `text_of` has written it; none where the table is another one by now.
+fn read_noted(collection: &Collection, mut side: Side) -> Option<Record> {
+    let mut record = Record(vec![Value::Null; collection.fields.len()]);
+    for id in collection
+        .field_ids()
+        .filter(|id| collection.is_column(*id))
+    {
+        let field = collection.field(id);
+        let text = side.remove(Dialect::column_name(field))?;
+        record.0[id.index()] = value(field.ty, text)?;
     }
+    record.compose_key(collection);
+    side.is_empty().then_some(record)
+}
+
+// As the list would read it.
+fn value(ty: FieldType, json: String) -> Option<Value> {
+    if json == "null" {
+        return Some(Value::Null);
+    }
+    if ty == FieldType::Json {
+        return Some(Value::Text(json));
+    }
+    let text = match json.starts_with('"') {
+        true => serde_json::from_str(&json).ok()?,
+        false => json,
+    };
+    match ty {
+        FieldType::Text => Some(Value::Text(text)),
+        _ => Value::from_text(ty, &text).ok(),
+    }
+}
+
+/// A record of a table that was there before, for [`read_noted`].
+pub(super) fn text_of(collection: &Collection, record: &Record) -> String {
+    let mut out = String::from("{");
+    for id in collection
+        .field_ids()
+        .filter(|id| collection.is_column(*id))
+    {
+        let (field, value) = (collection.field(id), record.get(id));
+        if out.len() > 1 {
+            out.push(',');
+        }
+        out.push_str(&serde_json::Value::from(Dialect::column_name(field)).to_string());
+        out.push(':');
+        match (field.ty, value) {
+            (FieldType::Json, Value::Text(json)) => out.push_str(json),
+            (ty, value) => out.push_str(&value.to_json(ty).to_string()),
+        }
+    }
+    out.push('}');
+    out
 }

@@ -9,13 +9,16 @@ use futures_util::future::join;
 use portreeve_model::{
     Catalog, Clock, Collection, CollectionId, Entropy, FieldId, FieldType, KeySource, Value,
 };
+use portreeve_policy::Snapshot;
 use tokio_postgres::Statement;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::connect::unavailable;
 use super::error::{constraint, failure};
+use super::journal::Journal;
 use super::values::{Raw, slot_type};
 use crate::StoreError;
+use crate::feed::FeedLimits;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::fragment::Fragment;
@@ -87,6 +90,21 @@ impl Session {
     }
 }
 
+/// The values of a row whose columns are of these types.
+pub(super) fn decoded(
+    row: &tokio_postgres::Row,
+    types: &[FieldType],
+) -> Result<Vec<Value>, StoreError> {
+    let types = types.iter().enumerate();
+    types
+        .map(|(place, ty)| {
+            row.try_get::<_, Raw<'_>>(place)
+                .map_err(failure)?
+                .value(Some(*ty))
+        })
+        .collect()
+}
+
 fn untyped(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
     (0..row.len())
         .map(|place| {
@@ -120,19 +138,7 @@ impl Connection for Session {
             .query(&statement, &parameters)
             .await
             .map_err(failure)?;
-        rows.iter()
-            .map(|row| {
-                types
-                    .iter()
-                    .enumerate()
-                    .map(|(place, ty)| {
-                        row.try_get::<_, Raw<'_>>(place)
-                            .map_err(failure)?
-                            .value(Some(*ty))
-                    })
-                    .collect()
-            })
-            .collect()
+        rows.iter().map(|row| decoded(row, types)).collect()
     }
 
     async fn ask(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
@@ -172,6 +178,7 @@ pub(crate) struct Writing {
     marked: AtomicU32,
     // Whether the savepoint of the last write is still there.
     saved: AtomicBool,
+    journal: Journal,
 }
 
 const NOT_BEGUN: u8 = 0;
@@ -184,6 +191,7 @@ impl Writing {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         statements: Arc<Statements>,
+        feed: FeedLimits,
     ) -> Self {
         Self {
             session: Some(session),
@@ -194,14 +202,25 @@ impl Writing {
             marks: AtomicU32::new(0),
             marked: AtomicU32::new(0),
             saved: AtomicBool::new(false),
+            journal: Journal::new(feed),
         }
     }
 
-    fn session(&self) -> Result<&Session, StoreError> {
+    /// Says by which policy's rights it writes.
+    pub fn under(&self, snapshot: &Arc<Snapshot>) -> &Self {
+        self.journal.under(snapshot);
+        self
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(super) fn session(&self) -> Result<&Session, StoreError> {
         self.session.as_ref().ok_or(StoreError::Closed)
     }
 
-    async fn batch(&self, sql: &str) -> Result<(), StoreError> {
+    pub(super) async fn batch(&self, sql: &str) -> Result<(), StoreError> {
         let client = self.session()?.client();
         client.batch_execute(sql).await.map_err(failure)
     }
@@ -239,6 +258,7 @@ impl Writing {
             self.session = None;
             return Ok(());
         }
+        self.note().await?;
         match self.batch("COMMIT").await {
             Ok(()) => {
                 self.session = None;
@@ -362,7 +382,8 @@ impl Transaction for Writing {
     async fn versions(&self, user: Option<&str>) -> Result<(u64, u64), StoreError> {
         let session = self.session()?;
         let sql =
-            "SELECT version, coalesce((SELECT epoch FROM portreeve.epochs WHERE \"user\" = $1), 0)
+            "SELECT version, coalesce((SELECT epoch FROM portreeve.epochs WHERE \"user\" = $1), 0),
+                   (SELECT heard_until > clock_timestamp() FROM portreeve.feed)
                    FROM portreeve.policy";
         let statement = session.prepare(sql).await?;
         let user_parameter = Parameter::from(user);
@@ -385,6 +406,7 @@ impl Transaction for Writing {
             let number: i64 = row.try_get(place).map_err(failure)?;
             u64::try_from(number).map_err(|_| StoreError::Corrupt("a version is negative".into()))
         };
+        self.journal.hear(row.try_get(2).map_err(failure)?);
         Ok((number(0)?, number(1)?))
     }
 
@@ -447,7 +469,11 @@ impl Transaction for Writing {
         collection: &Collection,
         sent: &[FieldId],
     ) -> Result<u64, StoreError> {
-        let (count, _) = self.written(fragment, binding, collection, sent).await?;
+        let before = self.before(collection, binding).await?;
+        let (count, row) = self.written(fragment, binding, collection, sent).await?;
+        if let (1.., Some(key)) = (count, binding.key) {
+            self.after(collection, key, before, row.as_ref())?;
+        }
         Ok(count)
     }
 
@@ -486,12 +512,18 @@ impl Transaction for Writing {
                 .map_err(failure)?;
         }
         let ty = collection.key_field().ty;
-        row.map(|row| {
+        let made = row.map(|row| {
             row.try_get::<_, Raw<'_>>(0)
                 .map_err(failure)?
                 .value(Some(ty))
-        })
-        .transpose()
+        });
+        let made = made.transpose()?;
+        let assigned = binding.assigned.iter();
+        let sent = assigned.filter(|(field, _)| *field == collection.key);
+        if let Some(key) = made.as_ref().or(sent.map(|(_, key)| key).next()) {
+            self.made(collection, key.clone());
+        }
+        Ok(made)
     }
 
     async fn execute(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
@@ -516,12 +548,14 @@ impl Transaction for Writing {
     // The savepoint goes out together with the first thing that is written after it.
     async fn mark(&self) -> Result<(), StoreError> {
         self.marks.fetch_add(1, Ordering::Relaxed);
+        self.journal.mark();
         // Savepoints stand on each other: releasing one below this would take this along.
         self.saved.store(false, Ordering::Relaxed);
         Ok(())
     }
 
     async fn undo(&self) -> Result<(), StoreError> {
+        self.journal.undo();
         let marks = self.marks.load(Ordering::Relaxed);
         if self.marked.load(Ordering::Relaxed) < marks {
             // Nothing has been written since.
@@ -535,6 +569,7 @@ impl Transaction for Writing {
 
     // The server may keep it until the commit: a later one of the same name comes before it.
     async fn release(&self) -> Result<(), StoreError> {
+        self.journal.release();
         self.saved.store(false, Ordering::Relaxed);
         let left = self.marks.fetch_sub(1, Ordering::Relaxed) - 1;
         self.marked.fetch_min(left, Ordering::Relaxed);

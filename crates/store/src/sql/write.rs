@@ -201,14 +201,19 @@ fn of_field<'c>(
     }
 }
 
-/// `DELETE FROM t WHERE key = ?`
+/// `DELETE FROM t WHERE key = ?`. On PostgreSQL, a table that was there before tells what the record was: nothing else
+/// does.
 pub(crate) fn delete(dialect: Dialect, collection: &Collection) -> Fragment {
     let slot = BoundSlot::Key(collection.key_field().ty);
-    let sql = format!(
+    let mut sql = format!(
         "DELETE FROM {} WHERE {}",
         dialect.table(collection),
         dialect.has_key(collection, None, &dialect.parameter(1, &slot))
     );
+    if dialect == Dialect::Postgres && collection.existing.is_some() {
+        sql.push_str(" RETURNING ");
+        sql.push_str(&columns(dialect, collection));
+    }
     Fragment {
         sql,
         slots: vec![slot],
@@ -238,12 +243,32 @@ pub(crate) fn link(
     }
 }
 
-/// All columns of the records whose field has a value: for explanations.
-pub(crate) fn find(dialect: Dialect, collection: &Collection, field: FieldId) -> Fragment {
+fn columns(dialect: Dialect, collection: &Collection) -> String {
     let columns: Vec<String> = collection
         .field_ids()
         .map(|field| dialect.field(collection, field, None))
         .collect();
+    columns.join(", ")
+}
+
+/// All columns of the records whose field points at a value, at most [`BoundSlot::Limit`], which nobody else changes
+/// from now on.
+pub(crate) fn pointing(dialect: Dialect, collection: &Collection, field: FieldId) -> Fragment {
+    let slots = vec![BoundSlot::Key(collection.field(field).ty), BoundSlot::Limit];
+    let sql = format!(
+        "SELECT {} FROM {} t0 WHERE {} = {} LIMIT {}{}",
+        columns(dialect, collection),
+        dialect.table(collection),
+        dialect.field(collection, field, None),
+        dialect.parameter(1, &slots[0]),
+        dialect.parameter(2, &slots[1]),
+        dialect.for_update("t0"),
+    );
+    Fragment { sql, slots }
+}
+
+/// All columns of the records whose field has a value: for explanations.
+pub(crate) fn find(dialect: Dialect, collection: &Collection, field: FieldId) -> Fragment {
     let slot = BoundSlot::Key(collection.field(field).ty);
     let parameter = dialect.parameter(1, &slot);
     let found = if field == collection.key {
@@ -253,7 +278,7 @@ pub(crate) fn find(dialect: Dialect, collection: &Collection, field: FieldId) ->
     };
     let sql = format!(
         "SELECT {} FROM {} WHERE {found} ORDER BY {}",
-        columns.join(", "),
+        columns(dialect, collection),
         dialect.table(collection),
         dialect.field(collection, collection.key, None),
     );

@@ -16,7 +16,7 @@ use rusqlite::types::ValueRef;
 
 use super::{failure, values};
 use crate::StoreError;
-use crate::feed::{Change, FeedLimits, Ring, is_captured};
+use crate::feed::{Change, FeedLimits, Ring, Together, is_captured};
 use crate::sql::dialect::Dialect;
 
 /// So many values are handed over at once; the library takes 1,000 arguments.
@@ -149,7 +149,7 @@ impl Capture {
         }
         let (lost, at) = (taken.lost, clock.now());
         let mut rows: Vec<Option<Row>> = taken.rows.drain(..).map(Some).collect();
-        let mut changes = vec![];
+        let mut changes = Together::default();
         if !lost {
             let sql = "SELECT place FROM temp.portreeve_changed ORDER BY seq";
             let mut statement = connection.prepare_cached(sql)?;
@@ -157,14 +157,19 @@ impl Capture {
             while let Some(place) = places.next()? {
                 let place = usize::try_from(place.get::<_, i64>(0)?).unwrap_or(usize::MAX);
                 let row = rows.get_mut(place).and_then(Option::take);
-                changes.extend(row.and_then(|row| taken.change(row, at)));
+                if let Some(change) = row.and_then(|row| taken.change(row, at)) {
+                    changes.add(change);
+                }
             }
         }
         taken.clear();
         connection
             .prepare_cached("DELETE FROM temp.portreeve_changed")?
             .raw_execute()?;
-        Ok(Collected { changes, lost })
+        Ok(Collected {
+            changes: changes.take(),
+            lost,
+        })
     }
 
     /// Makes known what has been committed.

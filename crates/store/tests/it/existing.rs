@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use portreeve_gate::{Gate, Refused};
 use portreeve_policy::{Document, describe_existing};
-use portreeve_store::{Location, OpenError, Store, StoreError, StoreOptions, WriteOutcome};
+use portreeve_store::{
+    FeedLimits, Location, OpenError, Store, StoreError, StoreOptions, WriteOutcome,
+};
 use serde_json::{Value as Json, json};
 
 use crate::world::{Folder, Home, Lines, List, On, World, compile, fields, name, options, stored};
@@ -49,7 +51,7 @@ fn at(folder: &Folder) -> StoreOptions {
 }
 
 /// Runs statements beside the store, as whoever owns the tables does.
-fn beside(home: &Home, sql: &str) {
+pub fn beside(home: &Home, sql: &str) {
     match home {
         Home::Folder(folder) => {
             let connection = rusqlite::Connection::open(file(folder)).unwrap();
@@ -62,17 +64,37 @@ fn beside(home: &Home, sql: &str) {
 }
 
 async fn world(on: On) -> World {
-    let home = Home::new(on);
-    let (options, sql) = match &home {
-        Home::Folder(folder) => {
-            std::fs::create_dir_all(folder.path()).unwrap();
-            (at(folder), SQLITE)
-        }
-        Home::Database(_) => (home.options(), POSTGRES),
+    let sql = match on {
+        On::Sqlite => SQLITE,
+        On::Postgres => POSTGRES,
     };
+    world_of(on, sql, "{}").await
+}
+
+/// How to open a store on a database of others.
+pub fn options_of(home: &Home) -> StoreOptions {
+    match home {
+        Home::Folder(folder) => at(folder),
+        Home::Database(_) => home.options(),
+    }
+}
+
+/// A database of others with these tables, under these rights.
+pub async fn world_of(on: On, sql: &str, rights: &str) -> World {
+    world_with(on, sql, rights, FeedLimits::default()).await
+}
+
+/// The same with another feed.
+pub async fn world_with(on: On, sql: &str, rights: &str, feed: FeedLimits) -> World {
+    let home = Home::new(on);
+    if let Home::Folder(folder) = &home {
+        std::fs::create_dir_all(folder.path()).unwrap();
+    }
     beside(&home, sql);
+    let mut options = options_of(&home);
+    options.feed = feed;
     let store = Store::open(options).await.unwrap();
-    let document = described(&store).await;
+    let document = described(&store, rights).await;
     let gate = Gate::new(compile(&document, 0), true);
     portreeve_testkit::stats::count(
         "existing",
@@ -85,9 +107,10 @@ async fn world(on: On) -> World {
     World { store, gate, home }
 }
 
-async fn described(store: &Store) -> Document {
+/// The rights, and what is found in the database.
+pub async fn described(store: &Store, rights: &str) -> Document {
     let found = store.tables().await.unwrap().unwrap();
-    let mut document = Document::default();
+    let mut document = Document::read("test", rights).unwrap();
     let described = describe_existing(&found, &document.existing, &BTreeSet::new()).unwrap();
     document.collections = described.collections;
     document
@@ -296,7 +319,7 @@ async fn a_table_that_changes_is_told_of(on: On) {
         changed.map(|_| ())
     );
     assert_ne!(world.store.tables().await.unwrap(), known);
-    let document = described(&world.store).await;
+    let document = described(&world.store, "{}").await;
     world
         .gate
         .publish(std::sync::Arc::new(compile(&document, 0)));

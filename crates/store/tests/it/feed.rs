@@ -370,3 +370,32 @@ async fn wide_records_are_told_whole() {
     assert_eq!(all[1].2["f699"], 3);
 }
 
+#[tokio::test]
+async fn json_is_told_as_it_is_listed() {
+    let policy = "
+collections:
+  notes:
+    key: { id: integer }
+    fields: { data: json, text: text }
+roles: {}
+";
+    let world = world(policy).await;
+    let operator = world.operator();
+    let mut subscription = subscribe(&world, &operator, None).await;
+    for data in [
+        json!("a \"text\" \\"),
+        json!("null"),
+        json!(null),
+        json!(7.5),
+        json!({ "a": [true, { "b": null }], "": "x" }),
+    ] {
+        let sent = json!({ "data": data, "text": "null" });
+        world.put(&operator, "notes", sent).await;
+    }
+    let all = told(&world, &mut subscription).await;
+    assert_eq!(all.len(), 5);
+    for (kind, key, record) in all {
+        let listed = world.get(&operator, "notes", &key.to_string()).await;
+        assert_eq!((kind, Some(record)), (Create, listed), "{key}");
+    }
+}

@@ -7,7 +7,9 @@
 )]
 
 mod backup;
+#[macro_use]
 mod existing;
+mod existing_feed;
 mod following;
 mod opening;
 mod server;

@@ -1,7 +1,7 @@
 //! Subscriptions as tests look at them.
 
 use portreeve_gate::{Caller, SubscribeRequest};
-use portreeve_model::write_json_record;
+use portreeve_model::{Value, write_json_record};
 use portreeve_store::{Position, Subscription, Taken, ToldKind};
 use serde_json::Value as Json;
 
@@ -59,8 +59,20 @@ pub async fn subscribe_from(
     world.store.subscribe(subscribe, from).await.unwrap()
 }
 
-/// What there is to tell: kind, key, and the record. On PostgreSQL what is committed is known a moment later.
+/// What there is to tell: kind, key, and the record.
 pub async fn told(world: &World, subscription: &mut Subscription) -> Vec<(ToldKind, i64, Json)> {
+    let told = told_of(world, subscription).await.expect("nothing missed");
+    let integer = |key: Value| key.as_integer().unwrap();
+    told.into_iter()
+        .map(|(kind, key, record)| (kind, integer(key), record))
+        .collect()
+}
+
+/// The same with any key; nothing where something was missed. On PostgreSQL what is committed is known a moment later.
+pub async fn told_of(
+    world: &World,
+    subscription: &mut Subscription,
+) -> Option<Vec<(ToldKind, Value, Json)>> {
     let newest = match &world.home {
         Home::Folder(_) => 0,
         Home::Database(database) => {
@@ -81,13 +93,13 @@ pub async fn told(world: &World, subscription: &mut Subscription) -> Vec<(ToldKi
                     write_json_record(&mut out, columns, cells);
                     serde_json::from_slice(&out).unwrap()
                 });
-                let key = told.key.as_integer().unwrap();
-                (told.kind, key, record.unwrap_or(Json::Null))
+                (told.kind, told.key, record.unwrap_or(Json::Null))
             })),
+            Taken::Missed => return None,
             other => panic!("{other:?}"),
         }
         if subscription.position() == before && before.0 >= newest {
-            return all;
+            return Some(all);
         }
     }
 }
