@@ -37,9 +37,79 @@ pub struct ExistingColumn {
     pub generated: bool,
     /// The database gives it a value where none is sent: a default, an identity.
     pub filled: bool,
+    /// What of its type it takes, where that is not everything.
+    pub limit: Option<ColumnLimit>,
+}
+
+/// What of a type's values a column takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnLimit {
+    /// Texts of so many characters, not counting spaces at the end.
+    Characters(usize),
+    /// Numbers from here to there, as they are held: decimals without the point.
+    Between(i64, i64),
+    /// Floats of single precision.
+    Single,
+    /// One of these texts.
+    OneOf(Vec<String>),
+}
+
+impl ColumnLimit {
+    /// Whether a value of the type is among them.
+    pub fn check(&self, value: &Value, ty: FieldType) -> Result<(), ValueError> {
+        let wanted = match (self, value) {
+            (Self::Characters(most), Value::Text(text)) => {
+                let too_long = text.chars().skip(*most).any(|char| char != ' ');
+                too_long.then(|| format!("is longer than {most} characters"))
+            }
+            (Self::Between(least, most), Value::Integer(number)) => {
+                let shown = |number: i64| match Value::Integer(number).to_json(ty) {
+                    serde_json::Value::String(text) => text,
+                    other => other.to_string(),
+                };
+                let outside = !(*least..=*most).contains(number);
+                outside.then(|| format!("is not between {} and {}", shown(*least), shown(*most)))
+            }
+            (Self::Single, Value::Float(float)) => {
+                #[expect(clippy::cast_possible_truncation, reason = "it is what is asked")]
+                let single = *float as f32;
+                let lost = !single.is_finite() || (single == 0.0 && *float != 0.0);
+                lost.then(|| "is no number of single precision".to_owned())
+            }
+            (Self::OneOf(names), Value::Text(text)) => {
+                let shown = || format!("is none of {}", some_of(names));
+                (!names.contains(text)).then(shown)
+            }
+            _ => None,
+        };
+        wanted.map_or(Ok(()), |message| Err(ValueError(message)))
+    }
+}
+
+// An error names no hundred of them.
+fn some_of(names: &[String]) -> String {
+    const NAMED: usize = 12;
+    let mut shown: Vec<String> = names
+        .iter()
+        .take(NAMED)
+        .map(|name| format!("'{name}'"))
+        .collect();
+    if names.len() > NAMED {
+        shown.push(format!("{} more", names.len() - NAMED));
+    }
+    shown.join(", ")
 }
 
 impl Field {
+    /// Whether the column takes a value of the field's type.
+    pub fn check(&self, value: &Value) -> Result<(), ValueError> {
+        let existing = self.existing.as_ref();
+        match existing.and_then(|column| column.limit.as_ref()) {
+            Some(limit) => limit.check(value, self.ty),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the database gives it a value where none is sent.
     pub fn is_filled(&self) -> bool {
         let existing = self.existing.as_ref();
@@ -265,6 +335,31 @@ mod tests {
             assert_eq!(error.0, "a key of 'line' is a JSON array of order and code");
         }
         assert!(line.names_record(FieldId(2)) && !line.is_writable(FieldId(0)));
+    }
+
+    #[test]
+    fn what_a_column_does_not_take_is_said() {
+        let texts = |limit: ColumnLimit, text: &str| limit.check(&text.into(), FieldType::Text);
+        let long = || ColumnLimit::Characters(3);
+        assert_eq!(texts(long(), "\u{e9}\u{e9}\u{e9}  "), Ok(()));
+        let said = texts(long(), "abcd").expect_err("too long");
+        assert_eq!(said.0, "is longer than 3 characters");
+        let moods = || ColumnLimit::OneOf(vec!["calm".into(), "loud".into()]);
+        assert_eq!(texts(moods(), "calm"), Ok(()));
+        let said = texts(moods(), "Calm").expect_err("none of them");
+        assert_eq!(said.0, "is none of 'calm', 'loud'");
+        let prices = ColumnLimit::Between(-99_999, 99_999);
+        let price = |number: i64| prices.check(&Value::Integer(number), FieldType::Decimal(2));
+        assert_eq!((price(99_999), price(-99_999)), (Ok(()), Ok(())));
+        let said = price(100_000).expect_err("too large");
+        assert_eq!(said.0, "is not between -999.99 and 999.99");
+        let single = |float| ColumnLimit::Single.check(&Value::Float(float), FieldType::Float);
+        assert_eq!(
+            (single(0.1), single(0.0), single(-3e38)),
+            (Ok(()), Ok(()), Ok(()))
+        );
+        assert!(single(1e39).is_err() && single(1e-60).is_err());
+        assert_eq!(long().check(&Value::Null, FieldType::Text), Ok(()));
     }
 
     #[test]

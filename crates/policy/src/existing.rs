@@ -13,7 +13,7 @@ mod types;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use portreeve_model::{CollectionName, ExistingColumn, FieldType, KeySource};
+use portreeve_model::{CollectionName, ColumnLimit, ExistingColumn, FieldType, KeySource};
 
 pub use found::*;
 pub use section::*;
@@ -62,6 +62,7 @@ struct DraftColumn<'f> {
     column: &'f FoundColumn,
     name: String,
     ty: FieldType,
+    limit: Option<ColumnLimit>,
     to: Option<crate::ReferenceDefinition>,
 }
 
@@ -191,6 +192,7 @@ fn draft<'f>(
                 column,
                 name,
                 ty,
+                limit: types::limit(database, column, ty),
                 to: None,
             }
         })
@@ -205,12 +207,14 @@ fn draft<'f>(
     }
 }
 
-fn existing_column(column: &FoundColumn) -> ExistingColumn {
+fn existing_column(draft: &DraftColumn<'_>) -> ExistingColumn {
+    let column = draft.column;
     ExistingColumn {
         column: column.name.clone(),
         declared: column.declared.clone(),
         generated: column.generated,
         filled: column.filled,
+        limit: draft.limit.clone(),
     }
 }
 
@@ -228,7 +232,7 @@ fn definition(draft: Draft<'_>) -> CollectionDefinition {
             } else {
                 KeySource::Given
             };
-            let key = ExistingKeyDefinition::Column(existing_column(column.column), column.to);
+            let key = ExistingKeyDefinition::Column(existing_column(&column), column.to);
             (column.name, column.ty, source, key)
         }
         Key::Columns(name, at) => {
@@ -272,7 +276,7 @@ fn definition(draft: Draft<'_>) -> CollectionDefinition {
             default: None,
             self_writable: false,
             kept: None,
-            existing: Some(existing_column(column.column)),
+            existing: Some(existing_column(column)),
             place: place.clone(),
         })
         .collect();

@@ -5,6 +5,7 @@ mod access;
 mod data;
 mod log;
 mod server;
+mod subscriptions;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use access::Access;
 pub use data::Data;
 pub use log::Log;
 pub use server::Server;
+pub use subscriptions::Subscriptions;
 
 /// The environment variables that are understood, beside those that name no setting (`PORTREEVE_CONFIG`).
 const VARIABLES: [&str; 9] = [
@@ -43,6 +45,8 @@ pub struct Config {
     pub data: Data,
     /// `[access]`
     pub access: Access,
+    /// `[subscriptions]`
+    pub subscriptions: Subscriptions,
     /// `[log]`
     pub log: Log,
 }
@@ -128,6 +132,12 @@ impl Config {
                 "load": self.data.load,
             },
             "access": { "file": self.access.file },
+            "subscriptions": {
+                "for_one": self.subscriptions.for_one,
+                "in_all": self.subscriptions.in_all,
+                "kept_changes": self.subscriptions.kept_changes,
+                "kept_bytes": self.subscriptions.kept_bytes,
+            },
             "log": { "filter": self.log.filter },
         })
     }
@@ -209,6 +219,21 @@ mod tests {
         assert_eq!(config.server.listen, "[::1]:80".parse().unwrap());
         assert_eq!(config.data.synchronous(), Synchronous::Normal);
         assert_eq!(config.data.readers, 4);
+    }
+
+    #[test]
+    fn subscriptions_are_limited_as_it_is_said() {
+        let text = "[subscriptions]\nfor_one = 3\nkept_changes = 10\n";
+        let said = Config::parse("portreeve.toml", text).unwrap().subscriptions;
+        let usual = Subscriptions::default();
+        assert_eq!((said.limits().for_one, said.feed().changes), (3, 10));
+        assert_eq!(said.limits().in_all, usual.limits().in_all);
+        assert_eq!(said.feed().bytes, 16 * 1024 * 1024);
+        assert_eq!((usual.limits().for_one, usual.limits().in_all), (16, 1_024));
+        let said = failure("[subscriptions]\nin_all = 0\n");
+        assert!(said.contains(":2:10") && said.contains("nonzero"), "{said}");
+        let said = failure("[subscriptions]\nfor_all = 1\n");
+        assert!(said.contains("no setting 'for_all'"), "{said}");
     }
 
     #[test]

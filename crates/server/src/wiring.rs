@@ -29,6 +29,8 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
         follows: mode == Mode::Serve,
         readers: config.data.readers,
         connections: config.data.connections,
+        subscriptions: config.subscriptions.limits(),
+        feed: config.subscriptions.feed(),
         ..Options::at(
             config.data.location(),
             Arc::new(SystemClock),

@@ -44,7 +44,7 @@ impl Portreeve {
         self.look_at_tables().await;
         let stored = self.store.system().load_policy().await?;
         let planned_on = stored.version;
-        let (document, _) = self
+        let (document, notes) = self
             .existing
             .complete(document, &stored.document)
             .map_err(ServiceError::BadPolicy)?;
@@ -67,6 +67,7 @@ impl Portreeve {
         Ok(Plan {
             changes: difference.changes,
             drops,
+            notes,
             planned_on,
             document: Arc::new(document),
             compiled: Arc::new(compiled),

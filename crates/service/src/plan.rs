@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use portreeve_gate::{Drop, Rename};
 use portreeve_policy::{
-    CollectionDefinition, Document, FieldDefinition, Snapshot, action_to_json, collection_to_json,
-    existing_to_json, profile_to_json, role_to_json, rule_definition_to_json,
+    CollectionDefinition, Document, FieldDefinition, Note, Snapshot, action_to_json,
+    collection_to_json, existing_to_json, profile_to_json, role_to_json, rule_definition_to_json,
 };
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -18,6 +18,9 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What falls away with its data, and so has to be confirmed.
     pub drops: Vec<Dropped>,
+    /// What of tables that were there before their collections do not show: columns left out, foreign keys that are no
+    /// relations.
+    pub notes: Vec<Note>,
     /// The version it was planned against.
     pub planned_on: u64,
     pub(crate) document: Arc<Document>,

@@ -273,6 +273,10 @@ impl Portreeve {
                     message: "must have a value".into(),
                 }
             }
+            StoreError::Misfit { field } => ServiceError::BadValue {
+                field: name(field),
+                message: "is no value that its column takes".into(),
+            },
             StoreError::Check => ServiceError::Incomplete,
             error => error.into(),
         }

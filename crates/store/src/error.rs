@@ -20,7 +20,13 @@ pub enum StoreError {
         /// The field.
         field: FieldId,
     },
-    /// A value does not fit its column.
+    /// A value that was sent is none that its column takes.
+    #[error("a value does not fit its field")]
+    Misfit {
+        /// The field.
+        field: FieldId,
+    },
+    /// The record, or a value that was not sent, does not fit.
     #[error("a value does not fit its field")]
     Check,
     /// The database server cannot be reached, or is not ready.

@@ -10,6 +10,7 @@ mod feed;
 mod journal;
 mod listen;
 mod migrations;
+mod misfit;
 mod records;
 mod refused;
 pub(crate) mod session;

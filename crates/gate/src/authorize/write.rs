@@ -190,7 +190,9 @@ impl Gate {
         let template = self.template(caller, kind, &write, &read, sent_fields)?;
         let mut typed = vec![];
         for (field, (field_name, json)) in values {
-            match Value::from_json(collection.field(field).ty, &json) {
+            let declared = collection.field(field);
+            let value = Value::from_json(declared.ty, &json);
+            match value.and_then(|value| declared.check(&value).map(|()| value)) {
                 Ok(value) => typed.push((field, value)),
                 Err(error) => {
                     return Err(Refused::BadValue {

@@ -55,6 +55,8 @@ pub struct FoundColumn {
     pub base: String,
     /// The arguments of its type: `[10, 2]`.
     pub arguments: Vec<i64>,
+    /// The values of an enumeration.
+    pub labels: Vec<String>,
     /// Whether it may be null.
     pub nullable: bool,
     /// Whether the database computes it, so that it cannot be written.

@@ -16,8 +16,9 @@ pub(super) fn to_one(drafts: &mut [Draft<'_>], notes: &mut Vec<Note>) {
         for reference in &table.references {
             let [column] = reference.columns.as_slice() else {
                 let message = format!(
-                    "the foreign key ({}) has several columns and is no relation",
-                    reference.columns.join(", ")
+                    "the foreign key ({}) to '{}' has several columns and is no relation; the database keeps to it all the same",
+                    reference.columns.join(", "),
+                    reference.table
                 );
                 notes.push(note(table, message));
                 continue;

@@ -22,6 +22,11 @@ fn column(text: &str) -> FoundColumn {
             .filter_map(|number| number.parse().ok())
             .collect(),
         declared,
+        labels: flags
+            .iter()
+            .filter_map(|flag| flag.strip_prefix('='))
+            .map(str::to_owned)
+            .collect(),
         nullable: has("null"),
         generated: has("generated"),
         filled: has("filled"),
@@ -372,6 +377,58 @@ fn foreign_keys_are_relations_in_both_directions() {
         notes(&described),
         ["person: column 'wrong' is no relation: it is text and 'country.id' is integer"]
     );
+}
+
+#[test]
+fn a_foreign_key_of_several_columns_is_told_and_is_no_relation() {
+    let mut line = table("line", &["id"], &["id int4", "shop int4", "order int4"]);
+    line.references.push(FoundReference {
+        columns: vec!["shop".into(), "order".into()],
+        schema: None,
+        table: "order".into(),
+        targets: vec!["shop".into(), "number".into()],
+        on_delete: "CASCADE".into(),
+    });
+    let order = table("order", &["shop", "number"], &["shop int4", "number int4"]);
+    let described = describe(vec![line, order]);
+    assert_eq!(relations(&described, "order"), Vec::<&str>::new());
+    assert_eq!(
+        notes(&described),
+        [
+            "line: the foreign key (shop, order) to 'order' has several columns and is no relation; the database keeps to it all the same"
+        ]
+    );
+}
+
+#[test]
+fn what_a_column_takes_is_known_where_the_database_sees_to_it() {
+    use portreeve_model::ColumnLimit::{Between, Characters, OneOf, Single};
+    let limit = |database, text: &str| {
+        let column = column(&format!("c {text}"));
+        let ty = types::field_type(database, &column).expect("a type");
+        types::limit(database, &column, ty)
+    };
+    for (text, limited) in [
+        ("int2", Some(Between(-32_768, 32_767))),
+        ("int4", Some(Between(-2_147_483_648, 2_147_483_647))),
+        ("int8", None),
+        ("oid", Some(Between(0, 4_294_967_295))),
+        ("float4", Some(Single)),
+        ("float8", None),
+        ("numeric(5,2)", Some(Between(-99_999, 99_999))),
+        ("numeric(30,2)", None),
+        ("numeric", None),
+        ("varchar(20)", Some(Characters(20))),
+        ("varchar", None),
+        ("bpchar(2)", Some(Characters(2))),
+        ("text", None),
+        ("enum =a =b", Some(OneOf(vec!["a".into(), "b".into()]))),
+    ] {
+        assert_eq!(limit(FoundDatabase::Postgres, text), limited, "{text}");
+    }
+    for text in ["int2", "VARCHAR(20)", "NUMERIC(5,2)"] {
+        assert_eq!(limit(FoundDatabase::Sqlite, text), None, "{text}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Which type a column's values have here.
 
-use portreeve_model::FieldType;
+use portreeve_model::{ColumnLimit, FieldType};
 
 use super::{FoundColumn, FoundDatabase};
 
@@ -9,6 +9,35 @@ pub(super) fn field_type(database: FoundDatabase, column: &FoundColumn) -> Optio
     match database {
         FoundDatabase::Postgres => postgres(column),
         FoundDatabase::Sqlite => sqlite(column),
+    }
+}
+
+/// What of its type a column takes. Only where the database sees to it as well: an SQLite file keeps texts of any length
+/// whatever was declared.
+pub(super) fn limit(
+    database: FoundDatabase,
+    column: &FoundColumn,
+    ty: FieldType,
+) -> Option<ColumnLimit> {
+    if database == FoundDatabase::Sqlite {
+        return None;
+    }
+    let first = || column.arguments.first().copied();
+    match (column.base.as_str(), ty) {
+        ("int2", _) => Some(ColumnLimit::Between(i16::MIN.into(), i16::MAX.into())),
+        ("int4", _) => Some(ColumnLimit::Between(i32::MIN.into(), i32::MAX.into())),
+        ("oid", _) => Some(ColumnLimit::Between(0, u32::MAX.into())),
+        ("float4", _) => Some(ColumnLimit::Single),
+        ("numeric", FieldType::Decimal(_)) => {
+            let digits = u32::try_from(first()?).ok()?;
+            let most = 10_i64.checked_pow(digits)? - 1;
+            Some(ColumnLimit::Between(-most, most))
+        }
+        ("varchar" | "bpchar", FieldType::Text) => {
+            Some(ColumnLimit::Characters(usize::try_from(first()?).ok()?))
+        }
+        ("enum", FieldType::Text) => Some(ColumnLimit::OneOf(column.labels.clone())),
+        _ => None,
     }
 }
 

@@ -17,11 +17,19 @@ pub async fn run(file: &Path, data: &Data, output: Output) -> Result<ExitCode, F
     let portreeve = open(&Config::load(data)?, Mode::Read).await?;
     let plan = portreeve.plan(&portreeve.operator(), &document).await?;
     output.result(
-        || plan.to_json(),
+        || {
+            let mut json = plan.to_json();
+            let notes = plan.notes.iter().map(ToString::to_string);
+            json["notes"] = notes.collect();
+            json
+        },
         || {
             let mut text = text(&plan);
             if !plan.drops.is_empty() {
                 text.push_str("data would be lost: apply it with --confirm-drops\n");
+            }
+            for note in &plan.notes {
+                text.push_str(&format!("note: {note}\n"));
             }
             text
         },

@@ -93,6 +93,16 @@ fn changes_of_tables_are_taken_over_and_never_open_anything() {
         "{}",
         taken.err
     );
+    // What of a table its collection does not show is told beside the plan.
+    database.sql(
+        "CREATE TABLE shop (a int, b int, PRIMARY KEY (a, b));
+         CREATE TABLE bill (id int PRIMARY KEY, a int, b int, FOREIGN KEY (a, b) REFERENCES shop)",
+    );
+    let planned = place.run(&["plan", "more.yaml", "--database", &url]).good();
+    let note =
+        "note: bill: the foreign key (a, b) to 'shop' has several columns and is no relation";
+    assert!(planned.out.contains(note), "{}", planned.out);
+    database.sql("DROP TABLE bill, shop");
     drop(server);
     place
         .run(&["apply", "more.yaml", "--database", &url])

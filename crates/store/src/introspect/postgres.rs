@@ -16,7 +16,7 @@ WITH RECURSIVE behind AS (
     b.never_null OR t.typnotnull
   FROM behind b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd'
 ), base AS (
-  SELECT oid, typname, typtype, typmod, never_null FROM behind WHERE typtype <> 'd'
+  SELECT oid, last, typname, typtype, typmod, never_null FROM behind WHERE typtype <> 'd'
 ), found AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -39,6 +39,8 @@ SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
   'columns', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       'name', a.attname, 'declared', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'base', CASE WHEN b.typtype = 'e' THEN 'enum' ELSE b.typname END,
+      'labels', CASE WHEN b.typtype = 'e' THEN (SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder)
+        FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.last) END,
       'typmod', CASE WHEN a.atttypmod >= 0 THEN a.atttypmod ELSE b.typmod END,
       'nullable', NOT (a.attnotnull OR b.never_null),
       'generated', a.attgenerated <> '' OR a.attidentity = 'a',
@@ -84,6 +86,7 @@ struct Column {
     name: String,
     declared: String,
     base: String,
+    labels: Option<Vec<String>>,
     typmod: i64,
     nullable: bool,
     generated: bool,
@@ -134,19 +137,20 @@ fn table(table: Table) -> FoundTable {
 }
 
 fn column(column: Column) -> FoundColumn {
-    let arguments = if column.base == "numeric" && column.typmod >= 4 {
-        let typmod = column.typmod - 4;
+    let typmod = column.typmod - 4;
+    let arguments = match column.base.as_str() {
+        _ if typmod < 0 => vec![],
         // Eleven bits of scale, which may be negative.
-        let scale = ((typmod & 0x7ff) ^ 1024) - 1024;
-        vec![(typmod >> 16) & 0xffff, scale]
-    } else {
-        vec![]
+        "numeric" => vec![(typmod >> 16) & 0xffff, ((typmod & 0x7ff) ^ 1024) - 1024],
+        "varchar" | "bpchar" => vec![typmod],
+        _ => vec![],
     };
     FoundColumn {
         name: column.name,
         declared: column.declared,
         base: column.base,
         arguments,
+        labels: column.labels.unwrap_or_default(),
         nullable: column.nullable,
         generated: column.generated,
         filled: column.filled,
@@ -163,7 +167,9 @@ mod tests {
             "columns": [
                 {"name": "id", "declared": "integer", "base": "int4", "typmod": -1, "nullable": false, "generated": true, "filled": true},
                 {"name": "cents", "declared": "cents", "base": "numeric", "typmod": 786438, "nullable": true, "generated": false, "filled": false},
-                {"name": "tens", "declared": "numeric(5,-2)", "base": "numeric", "typmod": 329730, "nullable": true, "generated": false, "filled": false}],
+                {"name": "tens", "declared": "numeric(5,-2)", "base": "numeric", "typmod": 329730, "nullable": true, "generated": false, "filled": false},
+                {"name": "code", "declared": "short", "base": "varchar", "typmod": 9, "nullable": true, "generated": false, "filled": false},
+                {"name": "mood", "declared": "mood", "base": "enum", "labels": ["calm", "loud"], "typmod": -1, "nullable": true, "generated": false, "filled": false}],
             "primary_key": ["id"], "unique": null, "indexes": [["id"]],
             "references": [{"columns": ["id"], "schema": "public", "table": "p", "targets": ["k"], "on_delete": "CASCADE"}]}]"#;
         let found = schema(answer).expect("a schema");
@@ -174,7 +180,8 @@ mod tests {
             .iter()
             .map(|column| &*column.arguments)
             .collect();
-        assert_eq!(arguments, [&[][..], &[12, 2], &[5, -2]]);
+        assert_eq!(arguments, [&[][..], &[12, 2], &[5, -2], &[5], &[]]);
+        assert_eq!(table.columns[4].labels, ["calm", "loud"]);
         assert_eq!(table.references[0].schema.as_deref(), Some("public"));
         assert!(schema("[{}]").is_err());
     }

@@ -76,6 +76,7 @@ fn table(
                 declared,
                 base,
                 arguments,
+                labels: vec![],
                 nullable: !row.get::<_, bool>(2)?,
                 generated: hidden != 0,
                 filled: row.get(3)?,

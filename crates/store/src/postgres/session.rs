@@ -16,6 +16,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::connect::unavailable;
 use super::error::{constraint, failure};
 use super::journal::Journal;
+use super::misfit::checked;
 use super::values::{Raw, slot_type};
 use crate::StoreError;
 use crate::feed::FeedLimits;
@@ -356,9 +357,16 @@ impl Writing {
         match written {
             Ok(written) => Ok(written),
             Err(error) => {
+                let checked = checked(&error, collection);
                 let error = constraint(error, collection, sent);
                 if !matches!(error, StoreError::Unavailable) {
                     self.batch("ROLLBACK TO SAVEPOINT written").await?;
+                }
+                if let StoreError::Check = error
+                    && collection.existing.is_some()
+                    && let Some(field) = self.misfit(collection, binding, sent, checked).await?
+                {
+                    return Err(StoreError::Misfit { field });
                 }
                 Err(error)
             }

@@ -282,6 +282,7 @@ mod tests {
             declared: declared.into(),
             generated: false,
             filled: false,
+            limit: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Writes as statements. The columns an INSERT or UPDATE names depend on the attempt, everything else on the template.
 
-use portreeve_model::{Catalog, Collection, Condition, FieldId};
+use portreeve_model::{Catalog, Collection, Condition, Field, FieldId};
 
 use super::dialect::Dialect;
 use super::fragment::{BoundSlot, Fragment, Holds};
@@ -199,6 +199,17 @@ fn of_field<'c>(
         sql,
         slots: lowering.into_slots(),
     }
+}
+
+/// Whether a value becomes one of the type its column has: fails where it does not.
+pub(crate) fn cast(dialect: Dialect, field: &Field, id: FieldId) -> Option<Fragment> {
+    let column = field.existing.as_ref()?;
+    let slot = BoundSlot::Assigned(id, field.ty);
+    let value = dialect.parameter(1, &slot);
+    Some(Fragment {
+        sql: format!("SELECT CAST({value} AS {}) IS NULL", column.declared),
+        slots: vec![slot],
+    })
 }
 
 /// `DELETE FROM t WHERE key = ?`. On PostgreSQL, a table that was there before tells what the record was: nothing else

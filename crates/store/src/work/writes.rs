@@ -151,6 +151,7 @@ pub(super) fn is_constraint(error: &StoreError) -> bool {
         StoreError::Unique { .. }
             | StoreError::ForeignKey
             | StoreError::NotNull { .. }
+            | StoreError::Misfit { .. }
             | StoreError::Check
     )
 }

@@ -273,10 +273,15 @@ async fn the_database_has_a_say(on: On) {
         "a trigger has changed it"
     );
     let before = world.digest().await;
-    let long = world
-        .create(&all, "counted", json!({ "check": "far too long" }))
-        .await;
-    assert!(matches!(long, Err(StoreError::Check)), "{long:?}");
+    let long = || fields(json!({ "check": "far too long" }));
+    match (on, world.gate.create(&all, &name("counted"), long())) {
+        // A condition of the table, which only the file knows.
+        (On::Sqlite, create) => {
+            let long = world.store.create(create.unwrap()).await;
+            assert!(matches!(long, Err(StoreError::Check)), "{long:?}");
+        }
+        (On::Postgres, create) => bad_value(create.map(drop), "check"),
+    }
     assert_eq!(world.digest().await, before);
     // Text is compared as it is, whatever the column was declared to do.
     for (rule, found) in [
@@ -388,10 +393,100 @@ async fn types_that_only_one_database_has() {
             .await,
     );
     let before = world.digest().await;
-    let odd = world
-        .update(&all, "moods/today", &key, json!({ "mood": "odd" }))
+    let odd = fields(json!({ "mood": "odd" }));
+    let odd = world.gate.update(&all, &name("moods/today"), &key, odd);
+    bad_value(odd.map(drop), "mood");
+    assert_eq!(world.digest().await, before);
+}
+
+fn bad_value(answer: Result<(), Refused>, wanted: &str) {
+    match answer {
+        Err(Refused::BadValue { field, .. }) => assert_eq!(field, wanted),
+        other => panic!("{wanted}: {other:?}"),
+    }
+}
+
+const NARROW: &str = "
+CREATE DOMAIN cents AS int CHECK (VALUE >= 0);
+CREATE DOMAIN short AS varchar(3);
+CREATE TABLE narrow (id int PRIMARY KEY, code varchar(5), mark char(2), small smallint, price numeric(5,2), ratio real,
+  brief short, cents cents, address inet, wide numeric(30,2), low int CHECK (low < 10), high int, secret int CHECK (secret < 10),
+  CHECK (small <> high));
+";
+
+const NARROW_RIGHTS: &str = "
+roles:
+  writer:
+    permissions:
+      - { allow: data.read, on: narrow, fields: [id, code, low] }
+      - allow: data.create
+        on: narrow
+        fields: [id, code, low]
+        presets: { secret: 99 }
+";
+
+#[tokio::test]
+async fn a_value_that_does_not_fit_is_told_by_the_field_that_was_sent() {
+    let world = world_of(On::Postgres, NARROW, NARROW_RIGHTS).await;
+    let all = world.operator();
+    let fits = json!({
+        "id": 1, "code": "12345  ", "mark": "a", "small": -32768, "price": "-999.99", "ratio": 0.5, "brief": "abc", "cents": 0,
+        "address": "10.0.0.1", "wide": "1234567890123456789012345678.99", "low": 1, "high": 5
+    });
+    world.put(&all, "narrow", fits).await;
+    let writer = world.user("wim", &["writer"]).await;
+    let before = world.digest().await;
+    // Known beforehand.
+    for (field, value) in [
+        ("code", json!("123456")),
+        ("mark", json!("abc")),
+        ("small", json!(32_768)),
+        ("price", json!("1000")),
+        ("ratio", json!(1e300)),
+        ("brief", json!("abcd")),
+        ("low", json!(3_000_000_000_i64)),
+    ] {
+        let sent = || fields(json!({ "id": 2, field: value }));
+        let create = world.gate.create(&all, &name("narrow"), sent());
+        bad_value(create.map(drop), field);
+        let sent = fields(json!({ field: value }));
+        let update = world.gate.update(&all, &name("narrow"), "1", sent);
+        bad_value(update.map(drop), field);
+    }
+    // Known to the database alone.
+    let narrow = &world.gate.snapshot();
+    let narrow = narrow.catalog().find_text("narrow").unwrap();
+    for (field, value) in [
+        ("cents", json!(-1)),
+        ("address", json!("10.0.0.999")),
+        ("wide", json!("12345678901234567890123456789")),
+        ("wide", json!("many")),
+        ("low", json!(10)),
+    ] {
+        let created = world.create(
+            &all,
+            "narrow",
+            json!({ "id": 2, "code": "x", field: value }),
+        );
+        let updated = world.update(&all, "narrow", "1", json!({ "code": "x", field: value }));
+        for answer in [created.await, updated.await] {
+            match answer {
+                Err(StoreError::Misfit { field: told }) => {
+                    assert_eq!(&*narrow.field(told).name, field);
+                }
+                other => panic!("{field}: {other:?}"),
+            }
+        }
+    }
+    // What is wrong with others, or with what was not sent, is nobody's fault by name.
+    let both = world
+        .update(&all, "narrow", "1", json!({ "small": 5 }))
         .await;
-    assert!(matches!(odd, Err(StoreError::Check)), "{odd:?}");
+    assert!(matches!(both, Err(StoreError::Check)), "{both:?}");
+    let preset = world
+        .create(&writer, "narrow", json!({ "id": 2, "low": 1 }))
+        .await;
+    assert!(matches!(preset, Err(StoreError::Check)), "{preset:?}");
     assert_eq!(world.digest().await, before);
 }
 
