@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod change;
+mod mass;
 mod write;
 
 use std::collections::HashMap;

@@ -57,7 +57,18 @@ pub enum What {
         create: Result<Write, WriteDenial>,
         /// How it is changed; none where nothing can be changed or read.
         update: Option<Write>,
+        /// On which of the two ways something was sent that cannot be.
+        unsendable: Option<Way>,
     },
+}
+
+/// One of the two ways of an upsert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The record is made.
+    Create,
+    /// The record is changed.
+    Update,
 }
 
 /// Values, and how writing them is judged.
@@ -133,6 +144,8 @@ pub enum Refusal<E> {
     Forbidden,
     /// So many of the selected records may not be changed.
     Partly(usize),
+    /// What was sent cannot be, now that the record is there or is not. Whoever has asked for the step knows why.
+    Unsendable,
     /// A relation was sent whose target is not there, or out of the caller's reach.
     BadLink(FieldId),
     /// The record is not as the caller wants it to be.

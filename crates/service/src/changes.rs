@@ -138,13 +138,16 @@ impl Portreeve {
         let change = self.gate.change(caller, many, asked)?;
         // What the answer is made of outlives the operation.
         let (collections, places, roots) = shape(change.operation());
+        let unsendable = change.operation().unsendable().to_vec();
         let mut records = match self.minded(self.store.change(change).await).await? {
             ChangeResult::Done(records) => records.into_iter().map(Some).collect::<Vec<_>>(),
             ChangeResult::Refused { step, why } => {
                 let place = places.get(step).map_or("", String::as_str);
-                let error = match collections.get(step) {
-                    Some(collection) => self.change_refused(caller, collection, why),
-                    None => ServiceError::Forbidden,
+                let known = unsendable.into_iter().find(|(known, _)| *known == step);
+                let error = match (collections.get(step), known) {
+                    (_, Some((_, refused))) if matches!(why, Refusal::Unsendable) => refused.into(),
+                    (Some(collection), _) => self.change_refused(caller, collection, why),
+                    (None, _) => ServiceError::Forbidden,
                 };
                 return Err(error.at(place));
             }
@@ -179,7 +182,7 @@ impl Portreeve {
     ) -> ServiceError {
         match why {
             Refusal::NotFound => ServiceError::NotFound,
-            Refusal::Forbidden => ServiceError::Forbidden,
+            Refusal::Forbidden | Refusal::Unsendable => ServiceError::Forbidden,
             Refusal::Partly(count) => ServiceError::Partly { count },
             Refusal::BadLink(field) => bad_link(collection, field),
             Refusal::Unmet => ServiceError::Unmet,

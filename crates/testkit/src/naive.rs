@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod change;
+mod operation;
 mod predicate;
 mod rights;
 pub(crate) mod schema;
@@ -19,7 +20,8 @@ use portreeve_model::{Rule, Value};
 use portreeve_policy::{Binding, Document};
 
 pub use aggregate::{Aggregates, aggregate};
-pub use change::change;
+pub use change::{change, perform};
+pub use operation::{Condition, Done, Inner, Item, Mass, Members, Operation, What};
 use predicate::At;
 use schema::Collection;
 use write::Write;
@@ -117,6 +119,10 @@ pub enum Answer {
     Deleted,
     /// Known to the caller, but not permitted.
     Forbidden,
+    /// So many of the records that a filter chose may not be changed.
+    Partly(usize),
+    /// The record is not as the caller wants it to be.
+    Unmet,
     /// Out of reach, or not there: the same answer.
     NotFound,
     /// A name the caller does not know, a link he may not make, a record that cannot be stored.
@@ -144,6 +150,9 @@ pub fn answer(world: &World, subject: &Subject, request: &Request) -> Answer {
         Request::Delete { key, .. } => referee.delete(&collection, key),
     }
 }
+
+/// What is known of a single record.
+const READING: &str = "data.read.one";
 
 /// One subject before one state of the database.
 struct Referee<'a> {
@@ -217,7 +226,7 @@ impl Referee<'_> {
             };
             sent.insert(collection.key.clone(), value);
         }
-        if !self.may_send(ACTION, collection, &sent) {
+        if !self.may_send(ACTION, READING, collection, &sent) {
             return Answer::Invalid;
         }
         let Some(key) = self.new_key(collection, &sent) else {
@@ -225,6 +234,7 @@ impl Referee<'_> {
         };
         self.judge(&Write {
             action: ACTION,
+            reading: READING,
             collection,
             key,
             old: None,
@@ -239,7 +249,7 @@ impl Referee<'_> {
         if collection.system || self.decision(ACTION, collection).is_shut() {
             return refused(readable);
         }
-        if !self.may_send(ACTION, collection, sent) {
+        if !self.may_send(ACTION, READING, collection, sent) {
             return Answer::Invalid;
         }
         // A record keeps its key for life.
@@ -253,6 +263,7 @@ impl Referee<'_> {
         match old {
             Some(old) if readable || self.reaches(ACTION, collection, old) => self.judge(&Write {
                 action: ACTION,
+                reading: READING,
                 collection,
                 key: old[&collection.key].clone(),
                 old: Some(old),

@@ -22,6 +22,7 @@ use portreeve_store::{
 use crate::naive::{Aggregates, Answer, Record, Request, Subject, World};
 
 mod home;
+mod operation;
 
 use home::Home;
 pub use home::{Folder, On};
@@ -598,9 +599,11 @@ impl StoredWorld {
             ChangeResult::Refused { why, .. } => Err(match why {
                 Refusal::NotFound => Answer::NotFound,
                 Refusal::Forbidden | Refusal::Partly(_) => Answer::Forbidden,
-                Refusal::BadLink(_) | Refusal::Unmet | Refusal::Twice | Refusal::Unstorable(_) => {
-                    Answer::Invalid
-                }
+                Refusal::BadLink(_)
+                | Refusal::Unsendable
+                | Refusal::Unmet
+                | Refusal::Twice
+                | Refusal::Unstorable(_) => Answer::Invalid,
             }),
             ChangeResult::Done(records) => {
                 let mut answers = vec![];

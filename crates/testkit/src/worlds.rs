@@ -4,13 +4,16 @@
 //! stands in checks. [`world`] makes the document and the database, [`request`] a subject and something to ask.
 
 mod asks;
+mod operations;
 mod rights;
 mod rules;
 mod schema;
 #[cfg(test)]
 mod tests;
 
-use crate::naive::{Aggregates, Request, Subject, World};
+use crate::naive::{Aggregates, Operation, Request, Subject, World};
+
+pub use operations::OperationKind;
 
 /// 2026-11-22T12:00:00Z, a Sunday: about when everything happens.
 const NOON: i64 = 1_795_348_800_000_000;
@@ -52,6 +55,19 @@ pub fn change(world: &World, seed: u64) -> (Subject, Vec<Request>) {
     let parts = (0..count).map(|_| asks::part(&mut dice, world, &subject));
     let parts = parts.collect();
     (subject, parts)
+}
+
+/// The change of that kind and number in a world, as one request asks for it.
+pub fn operation(world: &World, kind: OperationKind, seed: u64) -> (Subject, Operation) {
+    let mut dice = Dice::new(!seed ^ 0x27d4_eb2f);
+    let subject = asks::subject(&mut dice, world);
+    let operation = operations::operation(&mut dice, world, &subject, kind);
+    (subject, operation)
+}
+
+/// What somebody else does to a record meanwhile, if it is there.
+pub fn meddling(world: &World, collection: &str, key: &str, seed: u64) -> Option<Request> {
+    operations::meddling(&mut Dice::new(seed), world, collection, key)
 }
 
 /// Numbers without a pattern, repeatable (splitmix64).

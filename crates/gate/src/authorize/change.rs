@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{
-    Collection, CollectionId, CollectionName, FieldId, List, Operand, Page, Query, Rule, ToMany,
-    Value, Via,
-};
+use portreeve_model::{Collection, CollectionId, CollectionName, FieldId, ToMany, Value, Via};
 use portreeve_policy::{
     Access, ActionId, CREATE_MANY, CREATE_ONE, DELETE_MANY, DELETE_ONE, Fill, Precondition,
-    READ_MANY, READ_ONE, Step, UPDATE_MANY, UPDATE_ONE, What, Write, WriteDenial, WriteKind,
+    READ_MANY, READ_ONE, Step, UPDATE_MANY, UPDATE_ONE, Way, What, Write, WriteDenial, WriteKind,
 };
 use serde_json::Value as Json;
 
 use super::Gate;
 use crate::planner::unknown_field;
 use crate::{
-    Asked, AskedWhat, Authorized, Branch, Caller, Change, ListRequest, MAX_NESTING, MAX_SELECTED,
-    MAX_STEPS, Mass, MassRequest, MassWhat, Refused, RefusedAt, Sent, Twig,
+    Asked, AskedWhat, Authorized, Branch, Caller, Change, MAX_NESTING, MAX_STEPS, Refused,
+    RefusedAt, Sent, Twig,
 };
 
 impl Gate {
@@ -32,6 +29,7 @@ impl Gate {
             caller,
             steps: vec![],
             places: vec![],
+            unsendable: vec![],
         };
         let mut roots = Vec::with_capacity(asked.len());
         for asked in asked {
@@ -41,135 +39,9 @@ impl Gate {
             steps: builder.steps,
             places: builder.places,
             roots,
+            unsendable: builder.unsendable,
         };
         Ok(self.proof(caller, change))
-    }
-
-    /// All records of a selection. What selects them is what the caller may read in lists; what is done with each is
-    /// judged like any other change.
-    pub fn mass(&self, caller: &Caller, request: MassRequest) -> Result<Authorized<Mass>, Refused> {
-        let name = request.collection;
-        let id = Self::find(caller, &name)?;
-        let declared = Arc::clone(caller.snapshot.catalog().get(id));
-        let chooses = choice(&request.filter) != Choice::All;
-        let list = ListRequest {
-            query: Query {
-                collection: name.clone(),
-                fields: Some(vec![declared.key_field().name.to_string()]),
-                filter: Some(request.filter),
-                search: None,
-                sort: vec![],
-                page: Page::Offset,
-                total: false,
-                expand: vec![],
-            },
-            values: request.values,
-            cursor: vec![],
-            limit: MAX_SELECTED,
-            offset: 0,
-        };
-        let select = self.list(caller, list)?.operation;
-        let action = match request.set {
-            Some(_) => UPDATE_MANY,
-            None => DELETE_MANY,
-        };
-        let rights = self.rights(caller, id, action);
-        let rights = self.writable(caller, rights);
-        if !rights.allows_something() {
-            return Err(self.refuse(caller, id));
-        }
-        // Neither the caller nor his rights say which records.
-        let read = self.rights(caller, id, READ_MANY);
-        if !chooses && [rights.reach(), read.reach()] == [&Access::Always; 2] {
-            return Err(Refused::Unconditional);
-        }
-        let what = match request.set {
-            None => MassWhat::Delete(self.deletion(caller, &rights, &read, false)),
-            Some(sent) => {
-                let names = |field: &str| {
-                    let field = declared.find_field(field);
-                    field.is_some_and(|field| declared.names_record(field))
-                };
-                if let Some((field, _)) = sent.iter().find(|(field, _)| names(field)) {
-                    return Err(Refused::BadValue {
-                        field: field.clone(),
-                        message: "a record's key cannot be changed".into(),
-                    });
-                }
-                let (template, values) =
-                    self.write(caller, &name, WriteKind::Update, action, READ_MANY, sent)?;
-                MassWhat::Update(Write {
-                    template,
-                    values: values.into(),
-                })
-            }
-        };
-        let narrow = request.narrow;
-        let mass = Mass {
-            select,
-            what,
-            narrow,
-        };
-        Ok(self.proof(caller, mass))
-    }
-}
-
-/// Which records a filter could choose, by its form alone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Choice {
-    All,
-    Some,
-    None,
-}
-
-fn choice(filter: &Rule) -> Choice {
-    let among = |rules: &[Rule], ends: Choice, is: Choice| {
-        let choices: Vec<Choice> = rules.iter().map(choice).collect();
-        if choices.contains(&ends) {
-            ends
-        } else if choices.iter().all(|choice| *choice == is) {
-            is
-        } else {
-            Choice::Some
-        }
-    };
-    let path = |operand: &Operand| match operand {
-        Operand::Part(_, inner) => matches!(**inner, Operand::Path(_)),
-        operand => matches!(operand, Operand::Path(_) | Operand::Count(_)),
-    };
-    // What compares no field is the same for every record, whatever it says.
-    let of_record = |operands: &[&Operand]| {
-        if operands.iter().any(|operand| path(operand)) {
-            Choice::Some
-        } else {
-            Choice::All
-        }
-    };
-    match filter {
-        Rule::Constant(true) => Choice::All,
-        Rule::Constant(false) => Choice::None,
-        Rule::All(rules) => among(rules, Choice::None, Choice::All),
-        Rule::Any(rules) => among(rules, Choice::All, Choice::None),
-        Rule::Not(rule) => match choice(rule) {
-            Choice::None => Choice::All,
-            // Of what is the same for every record, the opposite is too.
-            Choice::All if !matches!(**rule, Rule::Constant(true)) => Choice::All,
-            Choice::All => Choice::None,
-            Choice::Some => Choice::Some,
-        },
-        Rule::Compare { left, right, .. } => of_record(&[left, right]),
-        Rule::In { operand, list } => match list {
-            List::Items(items) => of_record(&items.iter().chain([operand]).collect::<Vec<_>>()),
-            List::Variable(_) => of_record(&[operand]),
-        },
-        Rule::Between { operand, low, high } => of_record(&[operand, low, high]),
-        Rule::IsNull(operand) | Rule::Matches { operand, .. } => of_record(&[operand]),
-        Rule::Text {
-            operand, needle, ..
-        } => of_record(&[operand, needle]),
-        Rule::Quantified { .. } => Choice::Some,
-        Rule::Sent(_) => Choice::All,
-        Rule::Named { arguments, .. } => of_record(&arguments.iter().collect::<Vec<_>>()),
     }
 }
 
@@ -178,6 +50,7 @@ struct Builder<'a> {
     caller: &'a Caller,
     steps: Vec<Step>,
     places: Vec<String>,
+    unsendable: Vec<(usize, Refused)>,
 }
 
 /// How a record hangs on the one it came along with.
@@ -348,7 +221,7 @@ impl Builder<'_> {
     }
 
     fn upsert(
-        &self,
+        &mut self,
         declared: &Collection,
         many: bool,
         on: Option<&str>,
@@ -393,35 +266,59 @@ impl Builder<'_> {
             let message = format!("cannot be sent where '{on}' tells which record it is");
             return Err(Refused::BadValue { field, message });
         }
-        let kind = WriteKind::Update;
-        let update =
-            match self
-                .gate
-                .write(self.caller, &declared.name, kind, action, READ_ONE, changes)
-            {
-                Ok((template, values)) => {
-                    let values = values.into();
-                    Some(Write { template, values })
-                }
-                Err(Refused::NotFound | Refused::Forbidden) => None,
-                Err(refused) => return Err(refused),
-            };
+        // It is judged as the one or the other: what cannot be sent on one of the ways is told to whoever has to go it.
+        let (mut update, mut barred) = (None, None);
+        match self.change_of(&declared.name, action, changes) {
+            Ok(write) => update = Some(write),
+            Err(Refused::NotFound | Refused::Forbidden) => {}
+            Err(refused) => {
+                update = Some(self.change_of(&declared.name, action, vec![])?);
+                barred = Some((Way::Update, refused));
+            }
+        }
         let create = match self.create(&declared.name, many, sent) {
             Ok(write) => Ok(write),
             Err(Refused::NotFound) => Err(WriteDenial::NotFound),
             Err(Refused::Forbidden) => Err(WriteDenial::Forbidden),
-            Err(refused) => return Err(refused),
+            Err(refused) if update.is_none() => return Err(refused),
+            Err(refused) => match barred {
+                Some((_, earlier)) => return Err(earlier),
+                None => {
+                    barred = Some((Way::Create, refused));
+                    Err(WriteDenial::Forbidden)
+                }
+            },
         };
         match (&create, &update) {
-            (Err(WriteDenial::NotFound), None) => Err(Refused::NotFound),
-            (Err(WriteDenial::Forbidden), None) => Err(Refused::Forbidden),
-            _ => Ok(What::Upsert {
-                by,
-                value,
-                create,
-                update,
-            }),
+            (Err(WriteDenial::NotFound), None) => return Err(Refused::NotFound),
+            (Err(WriteDenial::Forbidden), None) => return Err(Refused::Forbidden),
+            _ => {}
         }
+        let unsendable = barred.map(|(way, refused)| {
+            self.unsendable.push((self.steps.len(), refused));
+            way
+        });
+        Ok(What::Upsert {
+            by,
+            value,
+            create,
+            update,
+            unsendable,
+        })
+    }
+
+    fn change_of(
+        &self,
+        name: &CollectionName,
+        action: ActionId,
+        changes: Sent,
+    ) -> Result<Write, Refused> {
+        let kind = WriteKind::Update;
+        let (template, values) =
+            self.gate
+                .write(self.caller, name, kind, action, READ_ONE, changes)?;
+        let values = values.into();
+        Ok(Write { template, values })
     }
 
     // Nested records -------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ pub struct Change {
     pub(crate) steps: Vec<Step>,
     pub(crate) places: Vec<String>,
     pub(crate) roots: Vec<Branch>,
+    pub(crate) unsendable: Vec<(usize, Refused)>,
 }
 
 impl Change {
@@ -23,6 +24,11 @@ impl Change {
     /// Where in the request a step comes from.
     pub fn place(&self, step: usize) -> &str {
         self.places.get(step).map_or("", String::as_str)
+    }
+
+    /// Why what was sent for a step cannot be, where that depends on whether its record is there.
+    pub fn unsendable(&self) -> &[(usize, Refused)] {
+        &self.unsendable
     }
 
     /// The records that were asked for, in that order, each with those that came along in its relations.

@@ -55,8 +55,8 @@ pub enum Demand<'r> {
         /// The values, perhaps none.
         values: &'r [(FieldId, Value)],
     },
-    /// A record's end: [`Reply::Done`], [`Reply::Holds`] with false where it is not there any more, or
-    /// [`Reply::Unstorable`].
+    /// A record's end: [`Reply::Done`], also where the deletion of another has taken it along; [`Reply::Holds`] with
+    /// false where it is there all the same, or [`Reply::Unstorable`].
     Delete {
         /// The template.
         template: &'r Arc<DeleteTemplate>,

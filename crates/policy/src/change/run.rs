@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use portreeve_model::{CollectionId, Condition, FieldId, Value};
 
-use super::{ChangeOutcome, Changed, Demand, Refusal, Reply, Selection, Step, What, Write};
+use super::{ChangeOutcome, Changed, Demand, Refusal, Reply, Selection, Step, Way, What, Write};
 use crate::{
     Access, Context, DeleteTemplate, Judgement, Link, Precondition, Record, Sight, WriteDenial,
     WriteSession, WriteTemplate,
@@ -252,17 +252,21 @@ impl<'t, E> ChangeRun<'t, E> {
         } = &self.steps[step];
         let wanted = matches!(condition, Precondition::Present | Precondition::Matches(_));
         let why = match what {
-            What::Upsert { .. } if wanted => Refusal::Unmet,
+            What::Upsert {
+                unsendable: Some(Way::Create),
+                ..
+            } => Refusal::Unsendable,
+            What::Upsert {
+                create: Err(WriteDenial::Forbidden),
+                ..
+            } => Refusal::Forbidden,
+            What::Upsert { create: Ok(_), .. } if wanted => Refusal::Unmet,
             What::Upsert {
                 create: Ok(write), ..
             } => {
                 self.tasks.push(new(write));
                 return true;
             }
-            What::Upsert {
-                create: Err(WriteDenial::Forbidden),
-                ..
-            } => Refusal::Forbidden,
             _ => Refusal::NotFound,
         };
         self.refuse(step, why);
@@ -326,6 +330,13 @@ impl<'t, E> ChangeRun<'t, E> {
             Err(WriteDenial::NotFound) if upsert => return Ok(None),
             Err(WriteDenial::NotFound) => return Err(Refusal::NotFound),
             Err(WriteDenial::Forbidden) => return Err(Refusal::Forbidden),
+        }
+        if let What::Upsert {
+            unsendable: Some(Way::Update),
+            ..
+        } = what
+        {
+            return Err(Refusal::Unsendable);
         }
         if let Some(belongs) = belongs {
             let reads = sight

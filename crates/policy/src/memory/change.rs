@@ -177,7 +177,7 @@ impl MemoryWorld {
                     let id = template.collection().id;
                     let mut after = self.clone();
                     if self.get(id, key).is_none() {
-                        Reply::Holds(false)
+                        Reply::Done
                     } else if after.remove(id, key, 0) {
                         *self = after;
                         Reply::Done
@@ -237,6 +237,9 @@ fn refused(why: &Refusal<()>) -> MemoryOutcome {
     match why {
         Refusal::NotFound => MemoryOutcome::NotFound,
         Refusal::Forbidden | Refusal::Partly(_) => MemoryOutcome::Forbidden,
+        Refusal::Unsendable => {
+            MemoryOutcome::Invalid("what was sent cannot be sent for this record".into())
+        }
         Refusal::BadLink(_) => {
             MemoryOutcome::Invalid("a sent relation names no record in reach".into())
         }

@@ -283,10 +283,21 @@ impl<X: Transaction> Job<'_, X> {
                     .transaction
                     .write(&fragment, &binding, collection, &[])
                     .await?;
-                if deleted == 0 {
-                    Reply::Holds(false)
-                } else {
-                    Reply::Done
+                if deleted > 0 {
+                    return Ok(Reply::Done);
+                }
+                // The deletion of another may have taken it along; or something else keeps it, and then it is there.
+                let probes = template.probes();
+                let statement = key(template.id(), Part::Before, vec![]);
+                let fragment = self.transaction.statements().get(&statement, || {
+                    write::look(dialect, self.catalog, collection, probes, &[])
+                });
+                match self
+                    .found(&fragment, of, None, collection, probes.len())
+                    .await?
+                {
+                    Reply::Found(None) => Reply::Done,
+                    _ => Reply::Holds(false),
                 }
             }
             Demand::After {

@@ -344,6 +344,16 @@ impl Referee<'_> {
         })
     }
 
+    /// Whether a row rule, be it an allow's or a deny's, says which records.
+    pub fn is_limited_by_rows(&self, action: &str, collection: &Collection) -> bool {
+        let every = |allow: &Permission| matches!(allow.rows, None | Some(Rule::Constant(true)));
+        let whole = |deny: &Permission| deny.fields.is_none() && deny.check.is_none();
+        self.decision(action, collection).layers().any(|layer| {
+            !layer.administrator
+                && (!layer.allows.iter().any(every) || layer.denies.iter().any(whole))
+        })
+    }
+
     /// Rule 3: "f of r is readable iff some allow that grants f holds for r and no deny on f does." "The key of a
     /// record in reach is always readable."
     pub fn readable(

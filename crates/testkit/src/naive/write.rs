@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_model::{KeySource, Value};
+use portreeve_model::{Kept, KeySource, Value};
 use portreeve_policy::{FieldValue, Permission};
 
 use super::predicate::{At, Change, Truth};
@@ -13,6 +13,8 @@ use super::{Answer, Record, Referee, World};
 /// A create or update.
 pub struct Write<'a> {
     pub action: &'static str,
+    /// By which reading it is decided what the caller knows of the record.
+    pub reading: &'static str,
     pub collection: &'a Collection,
     /// The record's key, which a create may have been given by counting up.
     pub key: Value,
@@ -54,14 +56,22 @@ pub fn loan<'a>(allows: &[&'a Permission]) -> Loan<'a> {
 
 impl Referee<'_> {
     /// Whether each sent name is one the caller knows: readable somewhere, or for him to write.
-    pub fn may_send(&self, action: &str, collection: &Collection, sent: &Record) -> bool {
+    pub fn may_send(
+        &self,
+        action: &str,
+        reading: &str,
+        collection: &Collection,
+        sent: &Record,
+    ) -> bool {
         let owner = self.decision(action, collection).owner;
         sent.keys().all(|field| {
             let is_preset =
                 |allow: &Permission| allow.presets.iter().any(|(name, _)| name == field);
-            collection.field(field).is_some()
+            let declared = collection.field(field);
+            // What is kept of each write is sent by nobody.
+            declared.is_some_and(|declared| declared.kept.is_none())
                 && (*field == collection.key
-                    || self.exists("data.read.one", collection, field)
+                    || self.exists(reading, collection, field)
                     || self.exists(action, collection, field)
                     || owner.allows.iter().any(is_preset))
         })
@@ -154,8 +164,11 @@ impl Referee<'_> {
     /// "`presets` always win (a sent value is ignored); `defaults` fill what was not sent."
     pub fn outcome(&self, write: &Write, (presets, defaults): &Loan) -> Outcome {
         let collection = write.collection;
+        let key = key_text(&write.key);
+        // An earlier part of the same change may have taken a link out of it.
+        let there = self.world.record(&collection.name, &key);
         let mut record = match write.old {
-            Some(old) => old.clone(),
+            Some(old) => there.unwrap_or(old).clone(),
             None => self.declared_defaults(collection),
         };
         record.insert(collection.key.clone(), write.key.clone());
@@ -166,19 +179,42 @@ impl Referee<'_> {
         for (field, value) in presets {
             record.insert((*field).into(), self.lent(collection, field, value));
         }
+        let changed = write.old.is_none_or(|old| {
+            let assigned = defaults.keys().chain(presets.keys()).copied();
+            assigned
+                .chain(write.sent.keys().map(String::as_str))
+                .any(|field| field_of(&record, field) != field_of(old, field))
+        });
+        if changed {
+            self.keep(write, &mut record);
+        }
         record.retain(|_, value| !value.is_null());
         let sent = write.sent.keys();
         let named = sent.filter(|field| !presets.contains_key(field.as_str()));
         let mut world = self.world.clone();
-        world
-            .records
-            .entry(collection.name.clone())
-            .or_default()
-            .insert(key_text(&write.key), record.clone());
+        if write.old.is_none() || there.is_some() {
+            world
+                .records_mut(&collection.name)
+                .insert(key, record.clone());
+        }
         Outcome {
             record,
             named: named.cloned().collect(),
             world,
+        }
+    }
+
+    /// When a record was made and last changed, and by whom: "null for nobody". A change that changes nothing is none.
+    fn keep(&self, write: &Write, record: &mut Record) {
+        let user = self.subject.user.clone().map_or(Value::Null, Value::Text);
+        for field in &write.collection.fields {
+            let value = match field.kept {
+                Some(Kept::CreatedAt | Kept::CreatedBy) if write.old.is_some() => continue,
+                Some(Kept::CreatedAt | Kept::UpdatedAt) => Value::Integer(self.subject.now),
+                Some(Kept::CreatedBy | Kept::UpdatedBy) => user.clone(),
+                None => continue,
+            };
+            record.insert(field.name.clone(), value);
         }
     }
 
@@ -249,7 +285,7 @@ impl Referee<'_> {
     pub fn is_exempt(&self, write: &Write, field: &str) -> bool {
         write.old.is_some_and(|old| {
             field_of(old, field) == field_of(&write.sent, field)
-                && self.readable("data.read.one", write.collection, old, field)
+                && self.readable(write.reading, write.collection, old, field)
         })
     }
 

@@ -124,8 +124,9 @@ fn leads_to_administrator(world: &World, binding: &Binding) -> bool {
     }
 }
 
+/// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Read,
     List,
     Create,
@@ -296,7 +297,7 @@ fn is_pointed_at(world: &World, collection: &str, key: &str) -> bool {
 }
 
 /// The collections that some role of the subject says something of, for this kind of request.
-fn spoken_of(world: &World, subject: &Subject, kind: Kind) -> Vec<String> {
+pub fn spoken_of(world: &World, subject: &Subject, kind: Kind) -> Vec<String> {
     let document = &world.document;
     let mut roles: Vec<&str> = vec!["everyone"];
     if subject.bindings.is_empty() {
@@ -336,7 +337,7 @@ fn spoken_of(world: &World, subject: &Subject, kind: Kind) -> Vec<String> {
 }
 
 /// The key of a record, seldom of one that is not there.
-fn some_key(dice: &mut Dice, world: &World, of: &Collection) -> String {
+pub fn some_key(dice: &mut Dice, world: &World, of: &Collection) -> String {
     let keys: Vec<&String> = world.all(&of.name).keys().collect();
     if keys.is_empty() || dice.percent(4) {
         return "99".into();
@@ -372,7 +373,7 @@ fn sendable(dice: &mut Dice, of: &Collection, percent: usize) -> Vec<String> {
     dice.some_of(&names, percent)
 }
 
-fn new_record(
+pub fn new_record(
     dice: &mut Dice,
     world: &World,
     subject: &Subject,
@@ -404,7 +405,7 @@ fn new_record(
     (key, sent)
 }
 
-fn changes(
+pub fn changes(
     dice: &mut Dice,
     world: &World,
     subject: &Subject,

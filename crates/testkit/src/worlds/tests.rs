@@ -29,9 +29,9 @@ fn outcomes(world: &World, request: &Request, answer: &Answer) -> Vec<String> {
         Answer::Listed(_) => "listed",
         Answer::Stored { .. } => "stored",
         Answer::Deleted => "deleted",
-        Answer::Forbidden => "forbidden",
+        Answer::Forbidden | Answer::Partly(_) => "forbidden",
         Answer::NotFound => "not found",
-        Answer::Invalid => "invalid",
+        Answer::Invalid | Answer::Unmet => "invalid",
     };
     let mut kinds = vec![outcome.to_owned(), format!("{kind}: {outcome}")];
     match (answer, request) {

@@ -28,7 +28,7 @@ fn case(seed: u64) -> Option<Case> {
     let answer = match compiled::answer(&mut memory.clone(), &asker, &request) {
         Answer::Shown(_) | Answer::Stored { .. } | Answer::Deleted => Some(true),
         Answer::Forbidden | Answer::NotFound => Some(false),
-        Answer::Listed(_) | Answer::Invalid => None,
+        Answer::Listed(_) | Answer::Invalid | Answer::Partly(_) | Answer::Unmet => None,
     };
     let (Request::Read { collection, .. }
     | Request::Update { collection, .. }

@@ -6,6 +6,7 @@ mod corpus;
 mod differential;
 mod explanations;
 mod non_interference;
+mod operations;
 mod replay;
 mod stores;
 

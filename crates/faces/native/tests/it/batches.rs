@@ -386,6 +386,38 @@ async fn what_is_there_is_changed_and_what_is_not_is_made() {
     assert_eq!(problem["field"], "score");
 }
 
+// What a label is, is told to nobody; the maker says it once, the mender later on.
+const ONE_WAY: &str = r#"
+  student:
+    permissions:
+      - { allow: data.read, on: shop/orders, fields: [id] }
+      - { allow: data.create, on: shop/orders, fields: [id, label] }
+      - { allow: data.update, on: shop/orders, fields: [id] }
+  teacher:
+    permissions:
+      - { allow: data.read, on: shop/orders, fields: [id] }
+      - { allow: data.create, on: shop/orders, fields: [id] }
+      - { allow: data.update, on: shop/orders, fields: [label] }
+"#;
+
+#[tokio::test]
+async fn what_can_be_sent_to_make_a_record_need_not_be_what_can_be_sent_to_change_it() {
+    let world = World::with_roles(ONE_WAY).await;
+    let (anna, tess) = (world.token("anna").await, world.token("tess").await);
+    let put = async |who: &str, key: &str| {
+        let path = format!("/v1/records/shop%2Forders/{key}");
+        let body = json!({ "label": "sealed" });
+        world.ask("PUT", &path, who, Some(&body)).await
+    };
+    assert_eq!(put(&anna, "a").await.status, 201);
+    let before = everything(&world).await;
+    let again = put(&anna, "a").await;
+    refused(&world, again, &before, 400, "unknown_field").await;
+    let new = put(&tess, "b").await;
+    refused(&world, new, &before, 400, "unknown_field").await;
+    assert_eq!(put(&tess, "a").await.status, 200);
+}
+
 #[tokio::test]
 async fn what_is_out_of_reach_collides_like_anything_else() {
     let world = World::with_roles(OWN).await;

@@ -111,6 +111,14 @@ async fn rights_come_before_conditions() {
             assert_eq!(reply.code(), "not_found", "{condition}");
         }
     }
+    // Nor may Anna make a grade, whatever one has to be like that is not there.
+    for condition in [&*good, "*"] {
+        let path = "/v1/records/grades/99";
+        let reply = world
+            .ask_if("PUT", path, &anna, ("if-match", condition), Some(&body))
+            .await;
+        assert_eq!(reply.code(), "forbidden", "{condition}");
+    }
     // Each reads another record, so each has another tag.
     assert_ne!(good, tag(&world.get(GRADE, &tess).await));
 }
