@@ -20,14 +20,15 @@ use portreeve_policy::{
 use crate::cache::Cache;
 use crate::planner::{Planned, PlannedAggregate, Planner};
 use crate::{
-    ApplyPolicy, Authorized, Caller, CreateUser, CredentialFacts, Explain, ListUsers, Principal,
-    Read, Refused, SetPassword, Window, caller_value,
+    ApplyPolicy, Authorized, Caller, CreateUser, CredentialFacts, Explain, ListUsers, MAX_SELECTED,
+    Principal, Read, Refused, SetPassword, Window, caller_value,
 };
 
 /// The one place that admits callers and authorizes what they ask.
 pub struct Gate {
     snapshot: ArcSwap<Snapshot>,
     development: bool,
+    most_selected: u32,
     epochs: RwLock<HashMap<Arc<str>, u64>>,
     plans: Cache<PlanKey, Planned>,
     aggregates: Cache<aggregate::AggregateKey, PlannedAggregate>,
@@ -85,6 +86,7 @@ impl Gate {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             development,
+            most_selected: MAX_SELECTED,
             epochs: RwLock::default(),
             plans: Cache::new(4_096),
             aggregates: Cache::new(1_024),
@@ -92,6 +94,13 @@ impl Gate {
             deletes: Cache::new(1_024),
             narrowed: Cache::new(4_096),
         }
+    }
+
+    /// Has one request change a selection of so many records at most.
+    #[must_use]
+    pub fn selecting_at_most(mut self, most: u32) -> Self {
+        self.most_selected = most;
+        self
     }
 
     /// The policy in force.

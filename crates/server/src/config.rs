@@ -129,6 +129,7 @@ impl Config {
                 // Not the URL itself, which may hold a password.
                 "database": self.data.database.as_ref().map(|_| "given"),
                 "connections": self.data.connections,
+                "change_limit": self.data.change_limit,
                 "load": self.data.load,
             },
             "access": { "file": self.access.file },
@@ -213,12 +214,15 @@ mod tests {
     fn what_is_said_is_taken() {
         let config = Config::parse(
             "portreeve.toml",
-            "[server]\nlisten = \"[::1]:80\"\n[data]\nsynchronous = \"normal\"\nreaders = 4\n",
+            "[server]\nlisten = \"[::1]:80\"\n[data]\nsynchronous = \"normal\"\nreaders = 4\nchange_limit = 50\n",
         )
         .unwrap();
         assert_eq!(config.server.listen, "[::1]:80".parse().unwrap());
         assert_eq!(config.data.synchronous(), Synchronous::Normal);
         assert_eq!(config.data.readers, 4);
+        assert_eq!(config.data.change_limit.get(), 50);
+        assert_eq!(Config::default().data.change_limit.get(), 10_000);
+        assert!(failure("[data]\nchange_limit = 0\n").contains(":2:16"));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
         follows: mode == Mode::Serve,
         readers: config.data.readers,
         connections: config.data.connections,
+        change_limit: config.data.change_limit.get(),
         subscriptions: config.subscriptions.limits(),
         feed: config.subscriptions.feed(),
         ..Options::at(

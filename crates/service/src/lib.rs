@@ -75,8 +75,8 @@ pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
 
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
 pub use portreeve_gate::{
-    AggregateRequest, Asked, AskedWhat, Caller, ListRequest, MAX_STEPS, MassRequest, Principal,
-    Sent, SubscribeRequest, take_literals,
+    AggregateRequest, Asked, AskedWhat, Caller, ListRequest, MAX_SELECTED, MAX_STEPS, MassRequest,
+    Principal, Sent, SubscribeRequest, take_literals,
 };
 pub use portreeve_policy::{
     Document, Place, Precondition, Problem, RequestFacts, RuleError, parse_operand, parse_rule,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use portreeve_gate::Gate;
+use portreeve_gate::{Gate, MAX_SELECTED};
 use portreeve_model::{Clock, Entropy};
 use portreeve_policy::Snapshot;
 use portreeve_store::{FeedLimits, Location, Notice, Store, StoreOptions, Synchronous};
@@ -35,6 +35,8 @@ pub struct Options {
     pub readers: usize,
     /// PostgreSQL: how many connections at most.
     pub connections: usize,
+    /// How many records of a selection one request may change.
+    pub change_limit: u32,
     /// How much of the change feed is kept.
     pub feed: FeedLimits,
     /// How many subscriptions there may be.
@@ -65,6 +67,7 @@ impl Options {
             follows: true,
             readers: 2,
             connections: 10,
+            change_limit: MAX_SELECTED,
             feed: FeedLimits::default(),
             subscriptions: SubscriptionLimits::default(),
             clock,
@@ -149,7 +152,9 @@ impl Portreeve {
             clock: options.clock,
             entropy: options.entropy,
             store,
-            gate: Arc::new(Gate::new(snapshot, options.development)),
+            gate: Arc::new(
+                Gate::new(snapshot, options.development).selecting_at_most(options.change_limit),
+            ),
             existing,
             callers: Arc::default(),
             passwords: Passwords::default(),

@@ -6,7 +6,7 @@ use portreeve_model::{List, Operand, Page, Query, Rule};
 use portreeve_policy::{Access, DELETE_MANY, READ_MANY, UPDATE_MANY, Write, WriteKind};
 
 use super::Gate;
-use crate::{Authorized, Caller, ListRequest, MAX_SELECTED, Mass, MassRequest, MassWhat, Refused};
+use crate::{Authorized, Caller, ListRequest, Mass, MassRequest, MassWhat, Refused};
 
 impl Gate {
     /// All records of a selection. What selects them is what the caller may read in lists; what is done with each is
@@ -29,7 +29,7 @@ impl Gate {
             },
             values: request.values,
             cursor: vec![],
-            limit: MAX_SELECTED,
+            limit: self.most_selected,
             offset: 0,
         };
         let select = self.list(caller, list)?.operation;
@@ -73,6 +73,7 @@ impl Gate {
             select,
             what,
             narrow,
+            most: self.most_selected,
         };
         Ok(self.proof(caller, mass))
     }

@@ -62,6 +62,7 @@ pub struct Mass {
     pub(crate) select: Read,
     pub(crate) what: MassWhat,
     pub(crate) narrow: bool,
+    pub(crate) most: u32,
 }
 
 /// What is done with each selected record.
@@ -86,6 +87,11 @@ impl Mass {
     /// Whether those that may not be changed are left as they are, rather than end it.
     pub fn narrow(&self) -> bool {
         self.narrow
+    }
+
+    /// How many records it may be about.
+    pub fn most(&self) -> u32 {
+        self.most
     }
 }
 
@@ -156,7 +162,7 @@ pub struct RefusedAt {
 
 /// How many records a change may be about.
 pub const MAX_STEPS: usize = 1_000;
-/// How many records a selection may be changed by one request.
+/// How many records of a selection one request may change, unless the gate is told otherwise.
 pub const MAX_SELECTED: u32 = 10_000;
 /// How deep records may stand in each other.
 pub const MAX_NESTING: usize = 4;

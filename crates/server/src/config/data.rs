@@ -1,8 +1,9 @@
 //! `[data]`: where records are kept, and how safely.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use portreeve_service::{Location, Synchronous};
+use portreeve_service::{Location, MAX_SELECTED, Synchronous};
 use serde::Deserialize;
 
 /// Where records are kept.
@@ -19,6 +20,8 @@ pub struct Data {
     pub synchronous: Durability,
     /// Threads for reads that are too long for the thread of their request.
     pub readers: usize,
+    /// How many records a change by filter may be about.
+    pub change_limit: NonZeroU32,
     /// Lines of JSON to load once.
     pub load: Option<PathBuf>,
 }
@@ -82,6 +85,7 @@ impl Default for Data {
             connections: 10,
             synchronous: Durability::Full,
             readers: 2,
+            change_limit: NonZeroU32::new(MAX_SELECTED).unwrap_or(NonZeroU32::MIN),
             load: None,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use portreeve_gate::{Authorized, Change, MAX_SELECTED, Mass, MassWhat};
+use portreeve_gate::{Authorized, Change, Mass, MassWhat};
 use portreeve_model::{Catalog, Collection, CollectionId, FieldId, FieldType, Value};
 use portreeve_policy::{
     ChangeOutcome, ChangeRun, Context, Demand, Precondition, Record, Reply, Selection, Step, What,
@@ -74,13 +74,14 @@ pub(crate) async fn mass<X: Transaction>(
     );
     let binding = Binding {
         caller: select.values(),
-        limit: i64::from(MAX_SELECTED) + 1,
+        limit: i64::from(operation.most()) + 1,
         ..Binding::new(context)
     };
     let types = [plan.collection().key_field().ty];
     let keys = transaction.rows(&fragment, &binding, &types).await?;
-    if keys.len() > MAX_SELECTED as usize {
-        return Ok(ChangeResult::TooMany(MAX_SELECTED as usize));
+    let most = usize::try_from(operation.most()).unwrap_or(usize::MAX);
+    if keys.len() > most {
+        return Ok(ChangeResult::TooMany(most));
     }
     let steps: Vec<Step> = keys.into_iter().flatten().map(step).collect();
     let selection = if operation.narrow() {

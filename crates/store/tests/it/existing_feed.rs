@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::existing::{beside, described, options_of, world_of, world_with};
 use crate::told::told_of;
-use crate::world::{List, On, World, compile, fields, name};
+use crate::world::{Home, List, On, World, compile, fields, name};
 
 const SQLITE: &str = r#"
 CREATE TABLE artist (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
@@ -220,7 +220,7 @@ async fn what_is_refused_is_not_told(on: On) {
         .unwrap();
     assert!(!matches!(denied, WriteOutcome::Stored(_)), "{denied:?}");
     assert_eq!(world.digest().await, before);
-    if let crate::world::Home::Database(database) = &world.home {
+    if let Home::Database(database) = &world.home {
         let noted = database.sql("SELECT count(*) FROM portreeve.changes");
         assert_eq!(noted.trim(), "0", "nothing is written down either");
     }
@@ -494,4 +494,54 @@ async fn every_node_tells_what_is_changed_through_any_and_nothing_else() {
     assert_eq!(kinds(&heard), [(Create, "1"), (Update, "1")]);
     assert_eq!(heard[1].2["title"], "b", "the record is told as it is");
     assert_eq!(told(&world, &mut there).await, heard);
+}
+
+// Locking a row takes a right that deleting it does not.
+#[tokio::test]
+async fn who_may_delete_and_not_change_has_others_list_anew() {
+    let world = world(On::Postgres).await;
+    let operator = world.operator();
+    for id in [1, 2] {
+        let sent = json!({ "id": id, "name": id.to_string() });
+        world.put(&operator, "artist", sent).await;
+        world.put(&operator, "album", json!({ "artist": id })).await;
+    }
+    let track = json!({ "album": 2, "no_": 1 });
+    world.put(&operator, "track", track).await;
+    let Home::Database(database) = &world.home else {
+        panic!("a database");
+    };
+    let name = database.sql("SELECT current_database()");
+    let name = name.trim();
+    database.sql(&format!(
+        "CREATE ROLE {name}; GRANT CREATE ON DATABASE {name} TO {name};
+         GRANT USAGE ON SCHEMA portreeve TO {name}; GRANT ALL ON ALL TABLES IN SCHEMA portreeve TO {name};
+         GRANT ALL ON ALL SEQUENCES IN SCHEMA portreeve TO {name};
+         GRANT SELECT, DELETE ON artist, album, track TO {name};
+         ALTER DATABASE {name} SET role = {name}"
+    ));
+    let limited = Store::open(options_of(&world.home)).await.unwrap();
+    let mut albums = subscribe(&world, &world.store, &operator, "album").await;
+    let mut tracks = subscribe(&world, &world.store, &operator, "track").await;
+    let delete = async |collection: &str, key: &str| {
+        let delete = world
+            .gate
+            .delete(&operator, &crate::world::name(collection), key);
+        limited.delete(delete.unwrap()).await.unwrap()
+    };
+    assert_eq!(delete("track", "[2,1]").await, WriteOutcome::Deleted);
+    assert_eq!(kinds(&told(&world, &mut tracks).await), [(Delete, "[2,1]")]);
+    assert_eq!(told(&world, &mut albums).await, []);
+    assert_eq!(delete("artist", "1").await, WriteOutcome::Deleted);
+    assert_eq!(
+        told_of(&world, &mut albums).await,
+        None,
+        "more has gone than can be told"
+    );
+    let (left, _) = world.list(&operator, List::of("album")).await;
+    assert_eq!(left.len(), 1);
+    drop(limited);
+    database.sql(&format!(
+        "SET ROLE NONE; ALTER DATABASE {name} RESET role; DROP OWNED BY {name}; DROP ROLE {name}"
+    ));
 }

@@ -234,6 +234,29 @@ async fn a_selection_is_what_its_filter_reaches() {
 }
 
 #[tokio::test]
+async fn a_selection_of_more_than_it_may_be_changes_nothing() {
+    let world = World::with(|options| options.change_limit = 3).await;
+    world.administrator().await;
+    world
+        .apply("collections: { notes: { key: { id: integer }, fields: { mark: integer } } }\n")
+        .await;
+    let admin = world.token(ADMIN).await;
+    let notes = "/v1/records/notes";
+    for mark in 0..4 {
+        let made = world.post(notes, &admin, &json!({ "mark": mark })).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    let before = world.get(notes, &admin).await.text();
+    let change = |filter: &str| json!({ "filter": filter, "set": { "mark": 9 } });
+    let reply = world.patch(notes, &admin, &change("mark >= 0")).await;
+    assert_eq!(reply.code(), "too_many_records");
+    assert!(reply.text().contains("more than 3"), "{}", reply.text());
+    assert_eq!(world.get(notes, &admin).await.text(), before);
+    let reply = world.patch(notes, &admin, &change("mark >= 1")).await;
+    assert_eq!(reply.data()["count"], 3);
+}
+
+#[tokio::test]
 async fn what_may_not_be_changed_ends_a_selection_or_is_left_out() {
     let world = World::with_roles(LIMITED).await;
     let tess = world.token("tess").await;
