@@ -304,13 +304,7 @@ impl Database {
     ) -> Result<(S, ReadOutcome), StoreError> {
         let short = self.inline.short(|reader| {
             let request = request(context, values, window);
-            records::run(
-                reader.connection(),
-                &statement,
-                columns,
-                &request,
-                &mut sink,
-            )
+            records::run(reader, &statement, columns, &request, &mut sink)
         });
         match short {
             Err(StoreError::TooSlow) => {}
@@ -322,13 +316,7 @@ impl Database {
         let (context, values, window) = (context.clone(), values.to_vec(), window.clone());
         let run = move |reader: &reader::Reader| {
             let request = request(&context, &values, &window);
-            let outcome = records::run(
-                reader.connection(),
-                &statement,
-                &columns,
-                &request,
-                &mut sink,
-            )?;
+            let outcome = records::run(reader, &statement, &columns, &request, &mut sink)?;
             Ok((sink, outcome))
         };
         self.long.run(run).await

@@ -91,6 +91,7 @@ pub(crate) fn aggregate(
     };
     ReadStatement {
         rows: Some(node),
+        walk: None,
         total: None,
     }
 }

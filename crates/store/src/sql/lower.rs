@@ -11,6 +11,10 @@ use portreeve_model::{
 
 use super::dialect::Dialect;
 use super::fragment::{BoundSlot, Holds};
+use joins::Joins;
+pub(crate) use joins::found_unordered;
+
+mod joins;
 
 /// Lowers conditions and terms over one statement's tables, and collects the statement's slots.
 pub(crate) struct Lowering<'c> {
@@ -20,6 +24,8 @@ pub(crate) struct Lowering<'c> {
     sent: &'c [FieldId],
     slots: Vec<BoundSlot>,
     aliases: usize,
+    /// Tables beside the first one, where the statement goes through its rows.
+    joins: Option<Joins>,
 }
 
 /// A table in a statement.
@@ -84,6 +90,7 @@ impl<'c> Lowering<'c> {
             sent,
             slots: vec![],
             aliases: 0,
+            joins: None,
         }
     }
 
@@ -397,25 +404,34 @@ impl<'c> Lowering<'c> {
             return Holds::Never;
         }
         let start = self.start(path, scope);
-        let asked = self.hop_leaf(path, 0, &start, role, ask);
+        let near = matches!(path.start, Start::Field(_)).then_some(scope);
+        let asked = self.hop_leaf(path, 0, (near, &start), role, ask);
         Holds::all([readable, asked])
     }
 
+    // From a value, which may be a column of a table whose rows the statement goes through.
     fn hop_leaf(
         &mut self,
         path: &PathTerm,
         place: usize,
-        value: &str,
+        (near, value): (Option<&Scope<'c>>, &str),
         role: Role,
         ask: Leaf<'_, 'c>,
     ) -> Holds {
         let Some(hop) = path.hops.get(place) else {
             return ask(self, value);
         };
+        if let Some(inner) = near.and_then(|near| self.join(near, hop, value)) {
+            let guard = self.guard(hop.guard.as_ref(), &inner);
+            let next = inner.column(self, hop.field);
+            let rest = self.hop_leaf(path, place + 1, (Some(&inner), &next), role, ask);
+            // Where there is no such record all its columns are null, and what is asked of null is not true.
+            return Holds::all([guard, rest]);
+        }
         let inner = self.scope(self.catalog.get(hop.target));
         let guard = self.guard(hop.guard.as_ref(), &inner);
         let next = inner.column(self, hop.field);
-        let rest = self.hop_leaf(path, place + 1, &next, role, ask);
+        let rest = self.hop_leaf(path, place + 1, (None, &next), role, ask);
         let by = inner.column(self, hop.by);
         let table = inner.table(self);
         match Holds::all([guard, rest]) {
@@ -487,6 +503,9 @@ impl<'c> Lowering<'c> {
             (Start::Field(_), Some(guard)) => self.truth(guard, scope, true, Role::Filters),
             _ => Holds::Always,
         };
+        if let Some(value) = self.joined_value(path, &readable, scope) {
+            return value;
+        }
         let start = self.start(path, scope);
         let ty = match (&path.start, path.hops.first()) {
             (Start::Field(field), _) => scope.collection.field(*field).ty,

@@ -1,19 +1,33 @@
 //! Reads as statements: one per node of the plan.
 
+use std::sync::atomic::AtomicBool;
+
 use portreeve_gate::{MANY_LIMIT, ReadPlan, Selected, Window};
 use portreeve_model::{Catalog, Collection, ColumnKind, FieldType, PathTerm, Start, Term, Via};
 
 use super::dialect::Dialect;
 use super::fragment::{BoundSlot, Fragment, Holds};
-use super::lower::{Lowering, Role, Scope};
+use super::lower::{Lowering, Role, Scope, found_unordered};
 
 /// A read, ready to be bound and run.
 #[derive(Debug)]
 pub(crate) struct ReadStatement {
     /// The records; `None` where only their number is wanted.
     pub rows: Option<Node>,
+    /// Another way to the same records in the same order, which is the shorter one where many match.
+    pub walk: Option<Walk>,
     /// How many match in all, where that is wanted.
     pub total: Option<Fragment>,
+}
+
+/// The rows of the table are gone through in the order of their key until enough match, instead of all that match being
+/// found and sorted. Which takes less depends on how many match, which nobody knows beforehand.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    /// The statement.
+    pub node: Node,
+    /// Whether this was the shorter way when it was last tried.
+    pub favoured: AtomicBool,
 }
 
 /// The records of one node of the plan.
@@ -93,7 +107,12 @@ pub(crate) fn read(
     plan: &ReadPlan,
     asked: Asked,
 ) -> ReadStatement {
-    let rows = plan.rows().then(|| page(dialect, catalog, plan, asked));
+    let lowering = || Lowering::new(dialect, catalog, &[]);
+    let rows = plan.rows().then(|| page(lowering(), catalog, plan, asked));
+    let walk = walks(dialect, catalog, plan, asked).then(|| Walk {
+        node: page(lowering().walking(), catalog, plan, asked),
+        favoured: AtomicBool::new(false),
+    });
     let total = (plan.total() || !plan.rows()).then(|| {
         let mut lowering = Lowering::new(dialect, catalog, &[]);
         let scope = lowering.scope(plan.collection());
@@ -111,7 +130,18 @@ pub(crate) fn read(
             slots: lowering.into_slots(),
         }
     });
-    ReadStatement { rows, total }
+    ReadStatement { rows, walk, total }
+}
+
+// PostgreSQL weighs the two ways itself, knowing how many rows are wanted.
+fn walks(dialect: Dialect, catalog: &Catalog, plan: &ReadPlan, asked: Asked) -> bool {
+    let collection = plan.collection();
+    dialect == Dialect::Sqlite
+        && asked == Asked::Page
+        && plan.rows()
+        && plan.order().is_empty()
+        && collection.existing.is_none()
+        && found_unordered(plan.condition(), collection, catalog)
 }
 
 fn reached<'c>(
@@ -127,12 +157,18 @@ fn reached<'c>(
             let held = lowering.is_true(plan.condition(), scope, Role::Filters);
             Holds::all([key, held])
         }
+        Asked::Page if lowering.is_walking() => lowering.walked(plan.condition(), scope),
         Asked::Page => lowering.is_true(plan.condition(), scope, Role::Finds),
     }
 }
 
-fn page(dialect: Dialect, catalog: &Catalog, plan: &ReadPlan, asked: Asked) -> Node {
-    let mut lowering = Lowering::new(dialect, catalog, &[]);
+fn page<'c>(
+    mut lowering: Lowering<'c>,
+    catalog: &'c Catalog,
+    plan: &'c ReadPlan,
+    asked: Asked,
+) -> Node {
+    let dialect = lowering.dialect;
     let scope = lowering.scope(plan.collection());
     let mut results = Results(vec![]);
     let (places, expansions) = columns(&mut lowering, catalog, plan, &scope, &mut results);
@@ -167,7 +203,7 @@ fn page(dialect: Dialect, catalog: &Catalog, plan: &ReadPlan, asked: Asked) -> N
     let mut sql = format!(
         "SELECT {} FROM {}{}",
         results.0.join(", "),
-        scope.table(&lowering),
+        lowering.tables(&scope),
         held.clause()
     );
     if asked == Asked::Page {

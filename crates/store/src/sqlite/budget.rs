@@ -40,6 +40,26 @@ impl Budget {
         deadline == 0 || nanoseconds(self.from.elapsed()) > deadline
     }
 
+    /// How long each of two ways is tried in turn, in strides, before the first one gets what is left.
+    pub fn tries(&self) -> [i64; 4] {
+        if self.deadline.load(Ordering::Relaxed) == 0 {
+            [4, 8, 16, 32]
+        } else {
+            [1_000, 2_000, 4_000, 8_000]
+        }
+    }
+
+    /// Interrupts this after so many strides, which are taken off the budget.
+    pub fn within<T>(&self, strides: i64, run: impl FnOnce() -> T) -> T {
+        let deadline = self.deadline.swap(0, Ordering::Relaxed);
+        let left = self.strides.swap(strides, Ordering::Relaxed);
+        let result = run();
+        let spent = strides - self.strides.load(Ordering::Relaxed);
+        self.strides.store(left - spent, Ordering::Relaxed);
+        self.deadline.store(deadline, Ordering::Relaxed);
+        result
+    }
+
     /// So many strides, and then, where there is a time, until it is over.
     pub fn set(&self, strides: i64, time: Option<Duration>) {
         let deadline = time.map_or(0, |time| nanoseconds(self.from.elapsed() + time));

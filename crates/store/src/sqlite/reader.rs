@@ -39,6 +39,11 @@ impl Reader {
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
+
+    /// What it may spend.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
 }
 
 // Which store a thread's connection belongs to; the weak pointer tells when that store is gone.

@@ -1,12 +1,14 @@
 //! Runs read statements and pushes what they give into a sink.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use portreeve_model::{Cell, Cells, Columns, RecordSink, Value};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::failure;
+use super::reader::Reader;
 use super::values::{bind, text, value};
 use crate::held::{self, Held, HeldCell, Related, Shown};
 use crate::sql::binding::Binding;
@@ -48,7 +50,7 @@ impl Cells for Borrowed<'_> {
 
 /// Runs a read.
 pub(crate) fn run<S: RecordSink>(
-    connection: &Connection,
+    reader: &Reader,
     statement: &ReadStatement,
     columns: &Columns,
     request: &Request<'_>,
@@ -61,10 +63,11 @@ pub(crate) fn run<S: RecordSink>(
             .as_ref()
             .is_some_and(|node| !node.expansions.is_empty());
     if !several {
-        return run_parts(connection, statement, columns, request, sink);
+        return run_parts(reader, statement, columns, request, sink);
     }
+    let connection = reader.connection();
     connection.execute_batch("BEGIN").map_err(failure)?;
-    let result = run_parts(connection, statement, columns, request, sink);
+    let result = run_parts(reader, statement, columns, request, sink);
     let ended = connection.execute_batch("COMMIT").map_err(failure);
     let outcome = result?;
     ended?;
@@ -72,16 +75,33 @@ pub(crate) fn run<S: RecordSink>(
 }
 
 fn run_parts<S: RecordSink>(
-    connection: &Connection,
+    reader: &Reader,
     statement: &ReadStatement,
     columns: &Columns,
     request: &Request<'_>,
     sink: &mut S,
 ) -> Result<ReadOutcome, StoreError> {
+    let connection = reader.connection();
     let mut outcome = match &statement.rows {
         None => ReadOutcome::default(),
-        Some(node) if node.expansions.is_empty() => push(connection, node, columns, request, sink)?,
-        Some(node) => push_expanded(connection, node, columns, request, sink)?,
+        Some(node) if node.expansions.is_empty() => {
+            either_way(reader, statement, node, |node| {
+                // What another way began with is begun again.
+                sink.reset();
+                push(connection, node, columns, request, sink)
+            })?
+        }
+        Some(node) => {
+            let (mut held, mut outcome) = either_way(reader, statement, node, |node| {
+                fetch(connection, node, &request.binding, request.limit)
+            })?;
+            expand(connection, node, &request.binding, &mut held)?;
+            for record in &held {
+                sink.record(columns, &Shown::of(record));
+            }
+            outcome.count = held.len();
+            outcome
+        }
     };
     if let Some(total) = &statement.total {
         outcome.total = Some(count(connection, total, request)?);
@@ -165,27 +185,35 @@ fn scalar(column: ValueRef<'_>) -> Result<Scalar<'_>, StoreError> {
     })
 }
 
-fn push_expanded<S: RecordSink>(
-    connection: &Connection,
+// All that match are found, or rows are gone through until enough match: each is given up in turn for the other, and
+// twice as much each time, so that the shorter one is never far. The one that was shorter begins the next time.
+fn either_way<T>(
+    reader: &Reader,
+    statement: &ReadStatement,
     node: &Node,
-    columns: &Columns,
-    request: &Request<'_>,
-    sink: &mut S,
-) -> Result<ReadOutcome, StoreError> {
-    let mut outcome = ReadOutcome::default();
-    let mut held = fetch(
-        connection,
-        node,
-        &request.binding,
-        request.limit,
-        &mut outcome,
-    )?;
-    expand(connection, node, &request.binding, &mut held)?;
-    for record in &held {
-        sink.record(columns, &Shown::of(record));
+    mut run: impl FnMut(&Node) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let Some(walk) = &statement.walk else {
+        return run(node);
+    };
+    let favoured = walk.favoured.load(Ordering::Relaxed);
+    let mut walking = favoured;
+    let mut tries = reader.budget().tries().into_iter();
+    let done = loop {
+        let Some(strides) = tries.next() else {
+            walking = false;
+            break run(node);
+        };
+        let way = if walking { &walk.node } else { node };
+        match reader.budget().within(strides, || run(way)) {
+            Err(StoreError::TooSlow) => walking = !walking,
+            done => break done,
+        }
+    };
+    if walking != favoured && done.is_ok() {
+        walk.favoured.store(walking, Ordering::Relaxed);
     }
-    outcome.count = held.len();
-    Ok(outcome)
+    done
 }
 
 fn fetch(
@@ -193,8 +221,8 @@ fn fetch(
     node: &Node,
     binding: &Binding<'_>,
     limit: Option<usize>,
-    outcome: &mut ReadOutcome,
-) -> Result<Vec<Held>, StoreError> {
+) -> Result<(Vec<Held>, ReadOutcome), StoreError> {
+    let mut outcome = ReadOutcome::default();
     let mut statement = connection
         .prepare_cached(&node.fragment.sql)
         .map_err(failure)?;
@@ -239,7 +267,7 @@ fn fetch(
     if !outcome.more {
         outcome.last = None;
     }
-    Ok(held)
+    Ok((held, outcome))
 }
 
 // One keyed statement per relation and level, whatever the number of records.
@@ -254,13 +282,7 @@ fn expand(
         for keys in held::wanted(records, number).chunks(held::PARENTS) {
             let binding = Binding { keys, ..*binding };
             let node = &expansion.node;
-            let mut found = fetch(
-                connection,
-                node,
-                &binding,
-                None,
-                &mut ReadOutcome::default(),
-            )?;
+            let (mut found, _) = fetch(connection, node, &binding, None)?;
             expand(connection, node, &binding, &mut found)?;
             held::by_parent(&mut related, found);
         }
@@ -268,3 +290,6 @@ fn expand(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,42 +353,51 @@ fn compare(
     for truth in &truths {
         TRUTHS[truth.map_or(2, |truth| usize::from(!truth))].fetch_add(1, Ordering::Relaxed);
     }
-    // As columns, the way masks and probes are asked.
-    let mut lowering = Lowering::new(database.dialect(), catalog, &sent);
-    let scope = lowering.scope(on);
-    let is_true = lowering.is_true(condition, &scope, Role::Filters);
-    let is_false = lowering.is_false(condition, &scope, Role::Filters);
-    let key = scope.column(&lowering, on.key);
-    let sql = format!(
-        "SELECT {key}, {}, {} FROM {} ORDER BY {key}",
-        is_true.text(),
-        is_false.text(),
-        scope.table(&lowering)
-    );
-    let fragment = Fragment {
-        sql,
-        slots: lowering.into_slots(),
-    };
+    // As columns, the way masks and probes are asked, and masks of rows that are gone through.
     let key_type = on.key_field().ty;
-    let found = ask(database, key_type, &fragment, &binding)?;
-    prop_assert_eq!(&found, &expected, "{:#?}\n{}", condition, fragment.sql);
-    // As WHERE of a list, where indexes are looked for.
-    for wanted in [true, false] {
-        let mut lowering = Lowering::new(database.dialect(), catalog, &sent);
+    let new = || Lowering::new(database.dialect(), catalog, &sent);
+    // Only SQLite is asked in this way.
+    let walks = database.dialect() == Dialect::Sqlite;
+    for mut lowering in [Some(new()), walks.then(|| new().walking())]
+        .into_iter()
+        .flatten()
+    {
         let scope = lowering.scope(on);
-        let held = if wanted {
-            lowering.is_true(condition, &scope, Role::Finds)
+        let is_true = lowering.is_true(condition, &scope, Role::Filters);
+        let is_false = lowering.is_false(condition, &scope, Role::Filters);
+        let key = scope.column(&lowering, on.key);
+        let sql = format!(
+            "SELECT {key}, {}, {} FROM {} ORDER BY {key}",
+            is_true.text(),
+            is_false.text(),
+            lowering.tables(&scope)
+        );
+        let fragment = Fragment {
+            sql,
+            slots: lowering.into_slots(),
+        };
+        let found = ask(database, key_type, &fragment, &binding)?;
+        prop_assert_eq!(&found, &expected, "{:#?}\n{}", condition, fragment.sql);
+    }
+    // As WHERE of a list, where indexes are looked for, and where rows are gone through.
+    let ways = [(true, false), (false, false), (true, true), (false, true)];
+    for (wanted, walks) in ways.into_iter().take(if walks { 4 } else { 2 }) {
+        let mut lowering = if walks { new().walking() } else { new() };
+        let scope = lowering.scope(on);
+        let condition = if wanted {
+            condition.clone()
         } else {
-            lowering.is_true(
-                &Condition::Not(Box::new(condition.clone())),
-                &scope,
-                Role::Finds,
-            )
+            Condition::Not(Box::new(condition.clone()))
+        };
+        let held = if walks {
+            lowering.walked(&condition, &scope)
+        } else {
+            lowering.is_true(&condition, &scope, Role::Finds)
         };
         let key = scope.column(&lowering, on.key);
         let sql = format!(
             "SELECT {key}, TRUE, TRUE FROM {}{} ORDER BY {key}",
-            scope.table(&lowering),
+            lowering.tables(&scope),
             held.clause()
         );
         let fragment = Fragment {
