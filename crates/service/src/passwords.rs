@@ -1,35 +1,25 @@
 //! Password hashes: Argon2id in a few threads of their own with a short queue, so that a storm of sign-ins neither
 //! starves other requests nor fills the memory.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+mod argon;
+mod pool;
 
-use argon2::password_hash::phc::{PasswordHash, Salt};
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::OnceLock;
+
 use portreeve_model::Entropy;
 use tokio::sync::oneshot;
 
 use crate::ServiceError;
+use argon::Memory;
+use pool::{Full, Pool};
 
-/// 19 MiB, two passes, one lane: OWASP's first choice for Argon2id.
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
-
-/// How many hashes may wait per thread; beyond that the answer is "busy" at once.
-const QUEUE_PER_THREAD: usize = 8;
-
-/// What is verified where there is no account or no password, so that it takes as long. Nobody's password.
-const NOBODY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
-type Job = Box<dyn FnOnce() + Send>;
+/// How many random bytes are hashed with a password.
+const SALT_BYTES: usize = 16;
 
 /// The threads; started when first needed.
 #[derive(Default)]
 pub(crate) struct Passwords {
-    queue: OnceLock<SyncSender<Job>>,
+    pool: OnceLock<Pool>,
 }
 
 impl Passwords {
@@ -39,14 +29,9 @@ impl Passwords {
         password: String,
         entropy: &dyn Entropy,
     ) -> Result<String, ServiceError> {
-        let mut salt = [0u8; Salt::RECOMMENDED_LENGTH];
+        let mut salt = [0u8; SALT_BYTES];
         entropy.fill(&mut salt);
-        let hashed = self.run(move || {
-            argon2()?
-                .hash_password_with_salt(password.as_bytes(), &salt)
-                .map(|hash| hash.to_string())
-        });
-        hashed
+        self.run(move |memory| memory.hash(password.as_bytes(), &salt))
             .await?
             .map_err(|error| ServiceError::internal(error.to_string()))
     }
@@ -57,92 +42,24 @@ impl Passwords {
         password: String,
         hash: Option<String>,
     ) -> Result<bool, ServiceError> {
-        self.run(move || {
-            let real = hash.is_some();
-            let hash = hash.as_deref().unwrap_or(NOBODY);
-            let verified =
-                PasswordHash::new(hash)
-                    .ok()
-                    .zip(argon2().ok())
-                    .is_some_and(|(hash, argon2)| {
-                        argon2.verify_password(password.as_bytes(), &hash).is_ok()
-                    });
-            verified && real
-        })
-        .await
+        self.run(move |memory| memory.verify(password.as_bytes(), hash.as_deref()))
+            .await
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move || {
-            // Whoever asked may be gone.
-            let _ = answer.send(work());
-        });
-        match self.queue.get_or_init(start).try_send(job) {
-            Ok(()) => answered.await.map_err(ServiceError::internal),
-            Err(TrySendError::Full(_)) => Err(ServiceError::Busy),
-            Err(error @ TrySendError::Disconnected(_)) => {
-                Err(ServiceError::internal(error.to_string()))
+        let job = Box::new(move |memory: &mut Memory| {
+            // Whoever asked may be gone, and then nobody wants to know.
+            if !answer.is_closed() {
+                let _ = answer.send(work(memory));
             }
+        });
+        match self.pool.get_or_init(Pool::start).send(job) {
+            Ok(()) => answered.await.map_err(ServiceError::internal),
+            Err(Full) => Err(ServiceError::Busy),
         }
-    }
-}
-
-fn argon2() -> argon2::password_hash::Result<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-fn start() -> SyncSender<Job> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (queue, jobs) = sync_channel(threads * QUEUE_PER_THREAD);
-    let jobs = Arc::new(Mutex::new(jobs));
-    for number in 0..threads {
-        let jobs = Arc::clone(&jobs);
-        let started = std::thread::Builder::new()
-            .name(format!("password-{number}"))
-            .spawn(move || {
-                while let Some(job) = next(&jobs) {
-                    job()
-                }
-            });
-        if let Err(error) = started {
-            tracing::warn!(%error, "a thread for password hashes could not be started");
-        }
-    }
-    queue
-}
-
-// Ends when the queue's other end is gone.
-fn next(jobs: &Mutex<Receiver<Job>>) -> Option<Job> {
-    jobs.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .recv()
-        .ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobodys_hash_takes_the_same_work_as_a_real_one() {
-        let nobody = PasswordHash::new(NOBODY).unwrap();
-        let params = Params::try_from(&nobody).unwrap();
-        let real = argon2().unwrap();
-        assert_eq!(nobody.algorithm, Algorithm::Argon2id.ident());
-        assert_eq!(
-            (
-                params.m_cost(),
-                params.t_cost(),
-                params.p_cost(),
-                params.output_len()
-            ),
-            (MEMORY_KIB, PASSES, LANES, Some(Params::DEFAULT_OUTPUT_LEN)),
-        );
-        assert!(real.verify_password(b"", &nobody).is_err());
     }
 }
