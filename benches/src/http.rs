@@ -10,6 +10,7 @@ mod product;
 mod relations;
 mod sign_in;
 mod starts;
+pub mod storm;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

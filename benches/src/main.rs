@@ -21,12 +21,13 @@ use crate::report::Report;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "portreeve-benches [all | decision [small|large] | http] [--quick] [--normal]
+const USAGE: &str = "portreeve-benches [all | decision [small|large] | http | storm] [--quick] [--normal]
 
   all       everything (the default)
   decision  decisions in memory, with 2,000 and with 1,000,000 permissions
   http      requests, against servers written by hand; the product's binary is measured where it is built beside this
             program. PostgreSQL is the machine's own, in a throw-away cluster, or the one TEST_POSTGRES_URL names
+  storm     four times as many sign-ins as are possible, and what others notice of it; `cargo xtask load`
   load ADDRESS PATH TOKEN
             nothing but load, for five seconds: to look at a server with a profiler
   --normal  SQLite's synchronous=NORMAL on both sides; the default, as the product's, is FULL
@@ -59,6 +60,7 @@ fn run(args: &[String]) -> Result<()> {
         ["decision", "small"] => (vec![world::SMALL], false),
         ["decision", "large"] => (vec![world::LARGE], false),
         ["http"] => (vec![], true),
+        ["storm"] => return http::storm::run(),
         ["load", address, path, token] => return http::load_only(address, path, token),
         [memory::CHILD, users] => return memory::child(users),
         [http::floor::CHILD, path, synchronous] => return http::floor::child(path, synchronous),

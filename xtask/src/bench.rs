@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the benchmarks live in their own crate; this only builds them the way they have to be built.
+//! `cargo xtask bench` and `load`: the benchmarks live in their own crate; this only builds them as they have to be built.
 
 use anyhow::Result;
 
@@ -12,4 +12,13 @@ pub fn run(args: &[String]) -> Result<()> {
             .args(["run", "--release", "-p", "portreeve-benches", "--"])
             .args(args),
     )
+}
+
+/// A storm of sign-ins against the product, which is built first.
+pub fn load() -> Result<()> {
+    workspace::run(
+        "the product",
+        workspace::cargo().args(["build", "--release", "-p", "portreeve"]),
+    )?;
+    run(&["storm".to_owned()])
 }

@@ -31,6 +31,10 @@ const TASKS: &[(&str, &str)] = &[
         "write the school example's records into a folder",
     ),
     ("bench [ARGS]", "run the benchmarks, built for release"),
+    (
+        "load",
+        "sign in four times as often as is possible; what others notice of it",
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -58,6 +62,7 @@ fn run(args: &[String]) -> Result<()> {
         "test" => no_arguments(task, rest).and_then(|()| test::run()),
         "check-deps" => no_arguments(task, rest).and_then(|()| check_deps::run()),
         "bench" => bench::run(rest),
+        "load" => no_arguments(task, rest).and_then(|()| bench::load()),
         "school" => match rest {
             [folder] => school::generate(std::path::Path::new(folder)),
             _ => bail!("`school` wants a folder to write into"),

@@ -155,18 +155,22 @@ pub fn ask(address: SocketAddr, request: &[u8]) -> Result<(u16, String)> {
     })
 }
 
-struct Connection {
+/// One that is kept.
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-struct Answer<'a> {
-    status: u16,
+/// An answer.
+pub struct Answer<'a> {
+    /// Its status.
+    pub status: u16,
     body: &'a [u8],
 }
 
 impl Connection {
-    async fn open(address: SocketAddr) -> Result<Self> {
+    /// Connects.
+    pub async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)
             .await
             .context("cannot connect")?;
@@ -177,7 +181,8 @@ impl Connection {
         })
     }
 
-    async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+    /// Sends a request and waits for its answer.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let mut seen = 0;
