@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ipnet::IpNet;
 use portreeve_model::{CollectionId, Condition};
+
+use kept::{Ledger, cell_bytes, rights_bytes};
 
 use crate::rights::{Grant, Layer, Rights};
 use crate::snapshot::{
@@ -14,13 +16,9 @@ use crate::snapshot::{
 };
 use crate::{ActionId, Binding, Body, BoundTo, Context, Effect, eval_when};
 
-/// Role sets of one snapshot, shared; bounded, since a set is cheap to make again.
-#[derive(Default)]
-pub(crate) struct RoleSets {
-    known: Mutex<HashMap<Vec<EntryKey>, Arc<RoleSet>>>,
-}
+mod kept;
 
-const MAX_SETS: usize = 16_384;
+pub(crate) use kept::RoleSets;
 
 // Role, restriction, addresses by identity, and whether it is held by everyone.
 type EntryKey = (usize, Option<Vec<CollectionId>>, Vec<usize>, bool);
@@ -32,6 +30,7 @@ pub struct RoleSet {
     keys: Arc<[Arc<str>]>,
     merged: OnceLock<Box<[u32]>>,
     cells: Mutex<HashMap<(u32, ActionId, bool), Arc<Cell>>>,
+    ledger: Arc<Ledger>,
 }
 
 struct RoleEntry {
@@ -48,6 +47,9 @@ struct Cell {
     conditions: Vec<GrantCondition>,
     unconditional: Option<Arc<Rights>>,
     variants: Mutex<HashMap<Vec<bool>, Arc<Rights>>>,
+    // What it has put down in the ledger of its set.
+    bytes: AtomicUsize,
+    fields: usize,
 }
 
 #[derive(Default, Clone)]
@@ -218,36 +220,29 @@ impl Snapshot {
     }
 
     fn intern(&self, keys: Vec<EntryKey>, entries: Vec<RoleEntry>) -> Arc<RoleSet> {
-        let mut known = self
-            .sets
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(set) = known.get(&keys) {
-            return Arc::clone(set);
-        }
-        if known.len() >= MAX_SETS {
-            known.clear();
-        }
+        let table = self.catalog.len() * size_of::<u32>();
+        self.sets.shared(keys, entries, table)
+    }
+}
+
+impl RoleSet {
+    fn new(entries: Vec<RoleEntry>, ledger: Arc<Ledger>) -> Self {
         let mut names: Vec<Arc<str>> = entries
             .iter()
             .map(|entry| Arc::clone(&entry.role.key))
             .collect();
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(Arc::clone(name)));
-        let set = Arc::new(RoleSet {
+        Self {
             id: next_id(),
             entries,
             keys: names.into(),
             merged: OnceLock::new(),
             cells: Mutex::default(),
-        });
-        known.insert(keys, Arc::clone(&set));
-        set
+            ledger,
+        }
     }
-}
 
-impl RoleSet {
     /// Distinguishes this set from every other one.
     pub fn id(&self) -> u64 {
         self.id
@@ -361,7 +356,7 @@ impl RoleSet {
         context: &Context,
     ) -> Arc<Rights> {
         let cell = self.cell(snapshot, Some(collection), action, true);
-        cell.at(collection, action, context)
+        cell.at(collection, action, context, &self.ledger)
     }
 
     /// What this set says about an action that is not one of the eleven on records. Outside development, what
@@ -379,6 +374,7 @@ impl RoleSet {
             collection.unwrap_or(CollectionId(u32::MAX)),
             action,
             context,
+            &self.ledger,
         )
     }
 
@@ -395,10 +391,14 @@ impl RoleSet {
         if let Some(cell) = cells.get(&key) {
             return Arc::clone(cell);
         }
-        if cells.len() >= 4_096 {
-            cells.clear();
-        }
         let cell = Arc::new(self.make_cell(snapshot, collection, action, development));
+        let bytes = cell.bytes.load(Ordering::Relaxed);
+        if cells.len() >= 4_096 || self.ledger.is_over(bytes) {
+            for (_, cell) in cells.drain() {
+                self.ledger.give_back(cell.bytes.load(Ordering::Relaxed));
+            }
+        }
+        self.ledger.add(bytes);
         cells.insert(key, Arc::clone(&cell));
         cell
     }
@@ -465,6 +465,8 @@ impl RoleSet {
                 .iter()
                 .any(|condition| !condition.addresses.is_empty() || condition.role_when.is_some());
         let id = collection.unwrap_or(CollectionId(u32::MAX));
+        let fields = collection.map_or(0, |id| snapshot.catalog.get(id).fields.len());
+        let bytes = AtomicUsize::new(cell_bytes(&layer, fields));
         let unconditional =
             (!conditional).then(|| Arc::new(Rights::new(id, action, vec![layer.clone()])));
         Cell {
@@ -472,12 +474,20 @@ impl RoleSet {
             conditions,
             unconditional,
             variants: Mutex::default(),
+            bytes,
+            fields,
         }
     }
 }
 
 impl Cell {
-    fn at(&self, collection: CollectionId, action: ActionId, context: &Context) -> Arc<Rights> {
+    fn at(
+        &self,
+        collection: CollectionId,
+        action: ActionId,
+        context: &Context,
+        ledger: &Ledger,
+    ) -> Arc<Rights> {
         if let Some(rights) = &self.unconditional {
             return Arc::clone(rights);
         }
@@ -503,8 +513,11 @@ impl Cell {
             allows: keep(&self.layer.allows),
             denies: keep(&self.layer.denies),
         };
+        let bytes = rights_bytes(&layer, self.fields);
         let rights = Arc::new(Rights::new(collection, action, vec![layer]));
-        if variants.len() < 256 {
+        if variants.len() < 256 && !ledger.is_over(bytes) {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            ledger.add(bytes);
             variants.insert(holds, Arc::clone(&rights));
         }
         rights
