@@ -578,6 +578,7 @@ fn typed(
                         | FieldType::Uuid
                         | FieldType::Float
                         | FieldType::Json
+                        | FieldType::Overflow
                         | FieldType::Boolean
                 ),
                 _ => false,

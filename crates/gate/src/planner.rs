@@ -268,12 +268,7 @@ impl<'a> Planner<'a> {
         };
         for field in wanted {
             if expanded(field).is_none() {
-                let declared = collection.field(field);
-                let kind = ColumnKind::Scalar(declared.ty);
-                columns.push(Column {
-                    name: Arc::clone(&declared.name),
-                    kind,
-                });
+                columns.push(collection.column(field));
                 select.push(Selected::Field {
                     field,
                     mask: mask(rights.field(collection, field)),
@@ -454,7 +449,7 @@ fn plain_path(collection: &Collection, field: FieldId) -> PathTerm {
 
 pub(crate) fn unknown_field(collection: &Collection, rights: &Rights, name: &str) -> Refused {
     let visible: Vec<&str> = collection
-        .field_ids()
+        .named_fields()
         .filter(|field| *rights.field(collection, *field) != Access::Never)
         .map(|field| &*collection.field(field).name)
         .collect();

@@ -235,11 +235,11 @@ impl Collection {
         &self.fields[usize::from(id.0)]
     }
 
-    /// The field of that name.
+    /// The declared field of that name: where undeclared ones are kept has no name.
     pub fn find_field(&self, name: &str) -> Option<FieldId> {
         self.fields
             .iter()
-            .position(|field| &*field.name == name)
+            .position(|field| &*field.name == name && field.ty != FieldType::Overflow)
             .map(FieldId::at)
     }
 
@@ -252,7 +252,7 @@ impl Collection {
     }
 
     /// The ids of all fields.
-    pub fn field_ids(&self) -> impl Iterator<Item = FieldId> + use<> {
+    pub fn field_ids(&self) -> impl Iterator<Item = FieldId> + Clone + use<> {
         (0..self.fields.len()).map(FieldId::at)
     }
 

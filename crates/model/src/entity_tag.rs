@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::{Column, ColumnKind, Columns, FieldType, OwnedCell, OwnedCells, Value};
+use crate::{Column, Columns, OwnedCell, OwnedCells, Value};
 
 /// The hash of a record exactly as one caller reads it: what is hidden from him is not in it, so that a change of that
 /// does not show.
@@ -18,13 +18,10 @@ impl EntityTag {
     }
 
     /// The tag of the record that has these fields, as [`Self::of_json`] makes it of the same record when it is read.
-    pub fn of_fields<'v>(
-        fields: impl Iterator<Item = (std::sync::Arc<str>, FieldType, &'v Value)>,
-    ) -> Self {
+    pub fn of_fields<'v>(fields: impl Iterator<Item = (Column, &'v Value)>) -> Self {
         let (mut list, mut cells) = (vec![], vec![]);
-        for (name, ty, value) in fields {
-            let kind = ColumnKind::Scalar(ty);
-            list.push(Column { name, kind });
+        for (column, value) in fields {
+            list.push(column);
             cells.push(match value {
                 Value::Null => OwnedCell::Null,
                 Value::Boolean(bool) => OwnedCell::Integer(i64::from(*bool)),
@@ -64,7 +61,10 @@ impl EntityTag {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{ColumnKind, FieldType};
 
     #[test]
     fn a_record_that_was_read_has_the_tag_of_its_fields() {
@@ -77,12 +77,22 @@ mod tests {
             ("note", FieldType::Text, Value::from("a\"b")),
             ("extra", FieldType::Json, Value::from("{\"a\":1}")),
             ("none", FieldType::Text, Value::Null),
+            (
+                "_overflow",
+                FieldType::Overflow,
+                Value::from("{\"at\":1,\"colour\":\"red\"}"),
+            ),
         ];
-        let json = br#"{"id":7,"rate":"1.50","open":true,"weight":0.5,"at":"1970-01-01T00:00:00Z","note":"a\"b","extra":{"a":1},"none":null}"#;
+        let json = br#"{"id":7,"rate":"1.50","open":true,"weight":0.5,"at":"1970-01-01T00:00:00Z","note":"a\"b","extra":{"a":1},"none":null,"colour":"red"}"#;
         let of = |fields: &[(&str, FieldType, Value)]| {
-            let fields = fields
-                .iter()
-                .map(|(name, ty, value)| ((*name).into(), *ty, value));
+            let fields = fields.iter().map(|(name, ty, value)| {
+                let kind = match ty {
+                    FieldType::Overflow => ColumnKind::Undeclared([Arc::from("at")].into()),
+                    ty => ColumnKind::Scalar(*ty),
+                };
+                let name = (*name).into();
+                (Column { name, kind }, value)
+            });
             EntityTag::of_fields(fields)
         };
         assert_eq!(of(&fields), EntityTag::of_json(json));

@@ -29,6 +29,8 @@ pub enum ColumnKind {
     One(Arc<Columns>),
     /// A list of related records.
     Many(Arc<Columns>),
+    /// Undeclared fields, which stand beside the other columns; but for those of these names, which are declared.
+    Undeclared(Arc<[Arc<str>]>),
 }
 
 /// A cell, borrowed. Booleans, decimals and times come as integers whose meaning the column's type gives.
@@ -99,8 +101,15 @@ impl Cells for OwnedCells {
 /// Writes a record as a JSON object: the one place where cells become JSON.
 pub fn write_json_record(out: &mut Vec<u8>, columns: &Columns, cells: &dyn Cells) {
     out.push(b'{');
+    let mut first = true;
     for (place, column) in columns.list.iter().enumerate() {
-        if place > 0 {
+        if let ColumnKind::Undeclared(declared) = &column.kind {
+            if let Cell::Text(text) = cells.cell(place) {
+                crate::write_entries(out, text, declared, &mut first);
+            }
+            continue;
+        }
+        if !std::mem::take(&mut first) {
             out.push(b',');
         }
         write_json_text(out, &column.name);

@@ -34,6 +34,9 @@ pub enum FieldType {
     Json,
     /// A UUID, kept as lower-case text with dashes.
     Uuid,
+    /// The undeclared fields of a record, as a canonical JSON object; null where it has none. No declared field has
+    /// this type.
+    Overflow,
 }
 
 impl FieldType {
@@ -49,6 +52,7 @@ impl FieldType {
             Self::Datetime => "datetime".into(),
             Self::Json => "json".into(),
             Self::Uuid => "uuid".into(),
+            Self::Overflow => "overflow".into(),
         }
     }
 
@@ -90,7 +94,7 @@ impl FieldType {
 
     /// Whether `<` and its kin, sorting and `between` are defined.
     pub fn is_ordered(self) -> bool {
-        !matches!(self, Self::Json | Self::Boolean)
+        !matches!(self, Self::Json | Self::Boolean | Self::Overflow)
     }
 
     /// Whether `contains` and its kin are defined.
@@ -256,6 +260,11 @@ impl Value {
                 Ok(uuid) => Ok(Self::Text(uuid.hyphenated().to_string())),
                 Err(_) => misfit(ty, json, ""),
             },
+            (FieldType::Overflow, J::Object(map)) => {
+                let entries = map.iter().map(|(name, json)| (name.as_str(), json));
+                crate::read_entries(entries)
+                    .map_err(|(name, error)| ValueError(format!("'{name}' {error}")))
+            }
             (FieldType::Timestamp, _) => misfit(ty, json, ", such as \"2026-11-22T10:00:00Z\""),
             (FieldType::Datetime, _) => misfit(ty, json, ", such as \"2026-11-22T10:00:00\""),
             (ty, json) => misfit(ty, json, ""),
@@ -279,7 +288,7 @@ impl Value {
                 "false" => Ok(Self::Boolean(false)),
                 _ => misfit(ty, &string, ""),
             },
-            FieldType::Json => match serde_json::from_str(text) {
+            FieldType::Json | FieldType::Overflow => match serde_json::from_str(text) {
                 Ok(json) => Self::from_json(ty, &json),
                 Err(_) => misfit(ty, &string, ""),
             },
@@ -301,7 +310,9 @@ impl Value {
             (Self::Integer(number), FieldType::Datetime) => J::String(datetime_text(*number)),
             (Self::Integer(number), _) => J::from(*number),
             (Self::Float(float), _) => J::from(*float),
-            (Self::Text(text), FieldType::Json) => serde_json::from_str(text).unwrap_or(J::Null),
+            (Self::Text(text), FieldType::Json | FieldType::Overflow) => {
+                serde_json::from_str(text).unwrap_or(J::Null)
+            }
             (Self::Text(text), _) => J::String(text.clone()),
         }
     }

@@ -494,10 +494,9 @@ fn relations(
         let pointing =
             |from: CollectionId, name: &str, at: CollectionId| -> Result<FieldId, String> {
                 let collection = &collections[from.0 as usize];
-                let fields: Vec<&str> =
-                    collection.fields.iter().map(|field| &*field.name).collect();
                 let Some(field) = collection.find_field(name) else {
-                    let hint = suggestion(name, fields.iter().copied());
+                    let fields = collection.named_fields();
+                    let hint = suggestion(name, fields.map(|field| &*collection.field(field).name));
                     return Err(format!("'{}' has no field '{name}'{hint}", collection.name));
                 };
                 match collection.field(field).relation {
@@ -579,7 +578,8 @@ fn defaults_and_indexes(
             match collection.find_field(name) {
                 Some(field) => index.push(field),
                 None => {
-                    let hint = suggestion(name, collection.fields.iter().map(|field| &*field.name));
+                    let fields = collection.named_fields();
+                    let hint = suggestion(name, fields.map(|field| &*collection.field(field).name));
                     problems.push(problem(
                         &definition.place,
                         "unknown_field",

@@ -148,6 +148,8 @@ pub enum Refusal<E> {
     Unsendable,
     /// A relation was sent whose target is not there, or out of the caller's reach.
     BadLink(FieldId),
+    /// An undeclared field was sent, and the record cannot hold as many as it would have.
+    Overfull(String),
     /// The record is not as the caller wants it to be.
     Unmet,
     /// An earlier step is about the same record.
@@ -179,6 +181,8 @@ pub enum Changed {
         template: Arc<WriteTemplate>,
         /// Whether it is new.
         created: bool,
+        /// What was sent, in the order of [`WriteTemplate::sent`].
+        sent: Arc<[(FieldId, Value)]>,
         /// All of it.
         record: Record,
         /// What the caller sees of it.

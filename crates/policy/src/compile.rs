@@ -596,8 +596,8 @@ impl Compiler<'_> {
     ) -> Option<FieldId> {
         let found = collection.find_field(name);
         if found.is_none() {
-            let names: Vec<&str> = collection.fields.iter().map(|field| &*field.name).collect();
-            let hint = suggestion(name, names.iter().copied());
+            let names = collection.named_fields();
+            let hint = suggestion(name, names.map(|field| &*collection.field(field).name));
             self.fail(
                 &permission.place,
                 "unknown_field",

@@ -12,6 +12,7 @@ use crate::{ExistingSection, Place};
 mod bookkeeping;
 mod cases;
 mod node;
+mod overflow;
 mod position;
 mod read;
 mod reader;
@@ -102,7 +103,7 @@ pub enum ExistingKeyDefinition {
 pub struct FieldDefinition {
     /// Its name.
     pub name: String,
-    /// `type:`; absent for a relation, which takes its target's.
+    /// `type:`; absent for a relation, which takes its target's. [`FieldType::Overflow`] where `overflow:` has made it.
     pub ty: Option<FieldType>,
     /// `to:`, `by:`, `on_delete:`.
     pub to: Option<ReferenceDefinition>,

@@ -317,7 +317,7 @@ fn search(text: &str, op: TextOp, needle: &str) -> bool {
 
 /// Whether values of this type may stand on both sides of `=`.
 pub fn is_comparable(ty: FieldType) -> bool {
-    ty != FieldType::Json
+    !matches!(ty, FieldType::Json | FieldType::Overflow)
 }
 
 /// The value of a term: for those who show what a comparison saw.

@@ -5,7 +5,7 @@ mod suggest;
 
 use std::sync::Arc;
 
-use portreeve_model::{CollectionId, Condition, FieldId, Value};
+use portreeve_model::{Collection, CollectionId, Condition, FieldId, Value};
 use serde::Serialize;
 
 use crate::describe::{FailedPart, describe, failed_parts};
@@ -458,7 +458,7 @@ impl Explaining<'_> {
         collection
             .field_ids()
             .filter(|field| fields.contains(*field))
-            .map(|field| collection.field(field).name.to_string())
+            .map(|field| shown_name(collection, field))
             .collect()
     }
 
@@ -544,7 +544,7 @@ impl Explaining<'_> {
                     Some(id) if writes && wanted => sent
                         .iter()
                         .filter(|field| !grant.body.fields.contains(**field))
-                        .map(|field| catalog.get(id).field(*field).name.to_string())
+                        .map(|field| shown_name(catalog.get(id), *field))
                         .collect(),
                     _ => vec![],
                 };
@@ -676,4 +676,11 @@ fn shrink(
             return kept;
         }
     }
+}
+
+fn shown_name(collection: &Collection, field: FieldId) -> String {
+    if collection.overflow() == Some(field) {
+        return "undeclared fields".into();
+    }
+    collection.field(field).name.to_string()
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portreeve_model::{
-    Catalog, Collection, CollectionId, Condition, EntityTag, FieldId, Slot, Value,
+    Catalog, Collection, CollectionId, Condition, EntityTag, FieldId, Slot, Value, first_name,
+    merged,
 };
 
 use crate::looks::looks_into;
@@ -154,9 +155,8 @@ impl Sight {
     ) -> EntityTag {
         const HIDDEN: &Value = &Value::Null;
         EntityTag::of_fields(self.0.iter().map(|(field, readable)| {
-            let declared = collection.field(*field);
             let value = if *readable { value(*field) } else { HIDDEN };
-            (Arc::clone(&declared.name), declared.ty, value)
+            (collection.column(*field), value)
         }))
     }
 }
@@ -476,6 +476,25 @@ fn candidates(allows: &[&Grant], fields: usize) -> Vec<Candidate> {
     candidates
 }
 
+// Undeclared fields are sent one by one and stored as one: what was there stays beside them. Otherwise the name of one
+// that was sent, where the record cannot hold them all.
+fn settle(
+    collection: &Collection,
+    values: &mut Cow<'_, [(FieldId, Value)]>,
+    old: Option<&Record>,
+) -> Option<String> {
+    let overflow = collection.overflow()?;
+    let place = values.iter().position(|(field, _)| *field == overflow)?;
+    let sent = &values[place].1;
+    match merged(old.map_or(&Value::Null, |old| old.get(overflow)), sent) {
+        Some(value) => {
+            values.to_mut()[place].1 = value;
+            None
+        }
+        None => first_name(sent),
+    }
+}
+
 /// One write on its way: give it the truth of the probes after each attempt.
 pub struct WriteSession<'t> {
     template: &'t WriteTemplate,
@@ -483,6 +502,8 @@ pub struct WriteSession<'t> {
     context: &'t Context,
     old_truths: Vec<bool>,
     exempt: Vec<FieldId>,
+    // The name of an undeclared field that was sent where the record cannot hold all of them.
+    overfull: Option<String>,
     order: std::vec::IntoIter<usize>,
     current: usize,
 }
@@ -490,11 +511,12 @@ pub struct WriteSession<'t> {
 impl<'t> WriteSession<'t> {
     fn new(
         template: &'t WriteTemplate,
-        values: Cow<'t, [(FieldId, Value)]>,
+        mut values: Cow<'t, [(FieldId, Value)]>,
         context: &'t Context,
         old: Option<&Record>,
         old_truths: Vec<bool>,
     ) -> Self {
+        let overfull = settle(&template.collection, &mut values, old);
         // What is sent back unchanged is no change, provided the sender can know that it is unchanged.
         let exempt = old.map_or(vec![], |old| {
             let readable = |field: FieldId| {
@@ -526,6 +548,7 @@ impl<'t> WriteSession<'t> {
             context,
             old_truths,
             exempt,
+            overfull,
             order: order.into_iter(),
             current: last,
         }
@@ -543,6 +566,12 @@ impl<'t> WriteSession<'t> {
                 let (_, value) = self.values.iter().find(|(field, _)| *field == link.field)?;
                 (!value.is_null()).then_some((link, value))
             })
+    }
+
+    /// An undeclared field that was sent, where there are more of them now than a record can hold: no attempt can be
+    /// written then.
+    pub fn overfull(&self) -> Option<&str> {
+        self.overfull.as_deref()
     }
 
     /// What to write next: `None` when every attempt has been judged, and the write is forbidden.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portreeve_model::{
-    Catalog, CollectionId, FieldId, FieldType, KeySource, OnDelete, Rule, Value,
+    Catalog, CollectionId, FieldId, FieldType, KeySource, OnDelete, Rule, Value, too_much,
 };
 
 use crate::{
@@ -313,7 +313,8 @@ impl MemoryWorld {
         let mut session = template.create(&sent, &asker.context);
         let mut invalid = None;
         while let Some(mut assignments) = session.next_attempt() {
-            if let Some(outcome) = self.bad_link(asker, &session) {
+            let bad_link = self.bad_link(asker, &session);
+            if let Some(outcome) = bad_link.or_else(|| session.overfull().map(overfull)) {
                 invalid = Some(outcome);
                 continue;
             }
@@ -472,7 +473,8 @@ impl MemoryWorld {
         };
         let mut invalid = None;
         while let Some(mut assignments) = session.next_attempt() {
-            if let Some(outcome) = self.bad_link(asker, &session) {
+            let bad_link = self.bad_link(asker, &session);
+            if let Some(outcome) = bad_link.or_else(|| session.overfull().map(overfull)) {
                 invalid = Some(outcome);
                 continue;
             }
@@ -621,6 +623,10 @@ impl MemoryWorld {
             (Access::When(_), _) => true,
         }
     }
+}
+
+fn overfull(name: &str) -> MemoryOutcome {
+    MemoryOutcome::Invalid(format!("'{name}' {}", too_much()))
 }
 
 fn unstorable() -> MemoryOutcome {

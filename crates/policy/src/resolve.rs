@@ -544,7 +544,7 @@ impl<'a> Resolver<'a> {
             Some(id) if !hidden(id) => Ok(id),
             _ => {
                 let visible = collection
-                    .field_ids()
+                    .named_fields()
                     .filter(|id| !hidden(*id))
                     .map(|id| &*collection.field(id).name)
                     .collect::<Vec<_>>();

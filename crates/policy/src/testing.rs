@@ -289,7 +289,12 @@ fn fill(
     given: &Map<String, Json>,
     record: &mut Record,
 ) -> Result<(), String> {
-    for (field, value) in read_fields(snapshot, id, given)? {
+    let overflow = snapshot.catalog().get(id).overflow();
+    for (field, mut value) in read_fields(snapshot, id, given)? {
+        if overflow == Some(field) {
+            value = portreeve_model::merged(&Value::Null, &value)
+                .ok_or_else(portreeve_model::too_much)?;
+        }
         record.0[field.index()] = value;
     }
     Ok(())
@@ -302,15 +307,26 @@ pub fn read_fields(
     given: &Map<String, Json>,
 ) -> Result<Vec<(FieldId, Value)>, String> {
     let collection = snapshot.catalog().get(id);
-    let mut fields = vec![];
+    let (mut fields, mut undeclared) = (vec![], vec![]);
     for (name, json) in given {
-        let field = collection.find_field(name).ok_or_else(|| {
-            let hint = crate::suggestion(name, collection.fields.iter().map(|field| &*field.name));
-            format!("'{}' has no field '{name}'{hint}", collection.name)
-        })?;
+        let Some(field) = collection.find_field(name) else {
+            if collection.undeclared(name).is_none() {
+                let fields = collection.named_fields();
+                let names = fields.map(|field| &*collection.field(field).name);
+                let hint = crate::suggestion(name, names);
+                return Err(format!("'{}' has no field '{name}'{hint}", collection.name));
+            }
+            undeclared.push((name.as_str(), json));
+            continue;
+        };
         let value = Value::from_json(collection.field(field).ty, json)
             .map_err(|error| format!("{name}: {error}"))?;
         fields.push((field, value));
+    }
+    if let (Some(overflow), false) = (collection.overflow(), undeclared.is_empty()) {
+        let value = portreeve_model::read_entries(undeclared.into_iter())
+            .map_err(|(name, error)| format!("{name}: {error}"))?;
+        fields.push((overflow, value));
     }
     Ok(fields)
 }
@@ -565,22 +581,37 @@ fn shows(
     expectation: &Expectation,
 ) -> Result<(), String> {
     let collection = world.catalog().get(id);
+    // An undeclared field is there where the record has one.
+    let undeclared = seen.iter().find_map(|(field, value)| {
+        let held = collection.overflow() == Some(*field) && !value.is_null();
+        held.then(|| value.to_json(portreeve_model::FieldType::Overflow))
+    });
+    let entry = |name: &str| {
+        let entries = undeclared
+            .as_ref()
+            .filter(|_| collection.undeclared(name).is_some());
+        entries.and_then(|entries| entries.get(name))
+    };
+    let declared = |name: &str| {
+        let named = collection.find_field(name);
+        seen.iter().find(|(field, _)| named == Some(*field))
+    };
     for name in &expectation.hides {
-        if seen
-            .iter()
-            .any(|(field, _)| *collection.field(*field).name == **name)
-        {
+        if declared(name).is_some() || entry(name).is_some() {
             return Err(format!(
                 "'{name}' should not exist for this caller, and does"
             ));
         }
     }
     for (name, expected) in expectation.shows.iter().flatten() {
-        let found = seen
-            .iter()
-            .find(|(field, _)| *collection.field(*field).name == **name);
-        let Some((field, value)) = found else {
-            return Err(format!("'{name}' should be shown, and is not"));
+        let Some((field, value)) = declared(name) else {
+            match entry(name) {
+                None => return Err(format!("'{name}' should be shown, and is not")),
+                Some(found) if found != expected => {
+                    return Err(format!("'{name}' should be {expected}, and is {found}"));
+                }
+                Some(_) => continue,
+            }
         };
         let ty = collection.field(*field).ty;
         let wanted = Value::from_json(ty, expected).map_err(|error| format!("{name}: {error}"))?;

@@ -7,7 +7,7 @@ use portreeve_model::{Collection, CollectionName, Value};
 use portreeve_policy::{Precondition, Refusal, What};
 use portreeve_store::{ChangeResult, ChangedRecord, StoreError};
 
-use crate::records::{Nested, Written, bad_link};
+use crate::records::{Nested, Written, bad_link, overfull};
 use crate::{Portreeve, ServiceError};
 
 /// What became of each record that was asked for, in that order.
@@ -185,6 +185,7 @@ impl Portreeve {
             Refusal::Forbidden | Refusal::Unsendable => ServiceError::Forbidden,
             Refusal::Partly(count) => ServiceError::Partly { count },
             Refusal::BadLink(field) => bad_link(collection, field),
+            Refusal::Overfull(name) => overfull(name),
             Refusal::Unmet => ServiceError::Unmet,
             Refusal::Twice => ServiceError::BadValue {
                 field: collection.key_field().name.to_string(),

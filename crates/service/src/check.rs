@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use portreeve_gate::{Caller, Refused};
-use portreeve_model::{Collection, CollectionId, CollectionName, FieldDefault, FieldId, Value};
+use portreeve_model::{
+    Collection, CollectionId, CollectionName, FieldDefault, FieldId, Value, read_entries,
+};
 use portreeve_policy::{
     Access, ActionId, Actions, Asker, CREATE_ONE, DELETE_ONE, Facts, Question, READ_COUNT,
     READ_MANY, READ_ONE, Record, RequestFacts, SHARE, SUBSCRIBE, Subject, UPDATE_ONE, eval,
@@ -375,5 +377,18 @@ fn typed(collection: &Collection, send: Option<&Map<String, Json>>) -> Vec<(Fiel
         })
         .collect();
     values.sort_by_key(|(field, _)| *field);
+    let undeclared = send
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| collection.undeclared(name).is_some())
+        .map(|(name, json)| (name.as_str(), json))
+        .collect::<Vec<_>>();
+    if let (Some(overflow), false) = (collection.overflow(), undeclared.is_empty()) {
+        values.extend(
+            read_entries(undeclared.into_iter())
+                .ok()
+                .map(|value| (overflow, value)),
+        );
+    }
     values
 }

@@ -12,7 +12,7 @@ use portreeve_policy::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::me::Possible;
+use crate::me::{OverflowRights, Possible};
 use crate::{Applied, Portreeve, ServiceError};
 
 /// A collection as a caller knows it.
@@ -28,6 +28,9 @@ pub struct CollectionView {
     pub system: bool,
     /// The fields he can read or write.
     pub fields: Vec<FieldView>,
+    /// Undeclared fields, where he can read or write any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<OverflowRights>,
     /// The relations to many records he can follow.
     pub relations: Vec<RelationView>,
 }
@@ -109,6 +112,11 @@ pub enum AlterCollection {
         /// Its name.
         name: String,
     },
+    /// Undeclared fields are kept from now on, or go with their data.
+    SetOverflow {
+        /// Whether they are kept.
+        overflow: bool,
+    },
 }
 
 impl Portreeve {
@@ -178,6 +186,7 @@ impl Portreeve {
             key_source: collection.key_source,
             system: collection.system,
             fields,
+            overflow: self.overflow_rights(caller, collection),
             relations: followed
                 .map(|relation| RelationView {
                     name: relation.name.to_string(),
@@ -407,6 +416,9 @@ impl Altered {
             AlterCollection::AddRelation { name, relation } => {
                 self.vacant(name)?;
                 self.relations.insert(name.clone(), relation.clone());
+            }
+            AlterCollection::SetOverflow { overflow } => {
+                self.body.insert("overflow".into(), (*overflow).into());
             }
             AlterCollection::DropRelation { name } => {
                 if self.relations.shift_remove(name).is_none() {

@@ -65,7 +65,7 @@ pub use existing::with_tables;
 pub use explain::Explained;
 pub use export::{ExportError, Exported};
 pub use load::{LoadError, Loaded};
-pub use me::{CollectionRights, FieldRights, Me, MeUser, Possible};
+pub use me::{CollectionRights, FieldRights, Me, MeUser, OverflowRights, Possible};
 pub use open::Options;
 pub use plan::{Change, ChangeKind, Dropped, Part, Plan};
 pub use records::Written;

@@ -68,6 +68,20 @@ pub struct CollectionRights {
     pub actions: Vec<(String, Possible)>,
     /// The fields that can be read or written at all.
     pub fields: Vec<FieldRights>,
+    /// Undeclared fields, where there can be any that can be read or written at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<OverflowRights>,
+}
+
+/// What may be done with undeclared fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct OverflowRights {
+    /// Alone or in lists.
+    pub read: Possible,
+    /// In a new record.
+    pub create: Possible,
+    /// In a record that is there.
+    pub update: Possible,
 }
 
 /// What may be done with a field.
@@ -145,20 +159,44 @@ impl Portreeve {
             name: collection.name.to_string(),
             actions: named.collect(),
             fields: self.field_rights(caller, collection),
+            overflow: self.overflow_rights(caller, collection),
         }
     }
 
-    /// The fields that exist for a caller.
+    /// The declared fields that exist for a caller.
     pub(crate) fn field_rights(
         &self,
         caller: &Caller,
         collection: &Arc<Collection>,
     ) -> Vec<FieldRights> {
+        self.rights_to(caller, collection, collection.named_fields())
+    }
+
+    /// What a caller may do with undeclared fields; nothing where he may do nothing with them.
+    pub(crate) fn overflow_rights(
+        &self,
+        caller: &Caller,
+        collection: &Arc<Collection>,
+    ) -> Option<OverflowRights> {
+        let rights = self.rights_to(caller, collection, collection.overflow().into_iter());
+        rights.first().map(|rights| OverflowRights {
+            read: rights.read,
+            create: rights.create,
+            update: rights.update,
+        })
+    }
+
+    fn rights_to(
+        &self,
+        caller: &Caller,
+        collection: &Arc<Collection>,
+        of_these: impl Iterator<Item = FieldId>,
+    ) -> Vec<FieldRights> {
         let rights = |action| self.gate.record_rights(caller, collection.id, action);
         let (one, many) = (rights(READ_ONE), rights(READ_MANY));
         let (create, update) = (rights(CREATE_ONE), rights(UPDATE_ONE));
         let mut fields = vec![];
-        for field in collection.field_ids() {
+        for field in of_these {
             let read =
                 |rights: &Rights| of(rights.reach()).min(of(rights.field(collection, field)));
             let write = |rights: &Rights, key_too: bool| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use portreeve_gate::{AggregateRequest, AskedWhat, Caller, ListRequest, Sent};
 use portreeve_model::{
-    Collection, CollectionName, EntityTag, FieldId, FieldType, RecordQuery, RecordSink, Value,
-    write_json_text,
+    Collection, CollectionName, Column, ColumnKind, EntityTag, FieldId, RecordQuery, RecordSink,
+    Value, too_much, write_entries, write_json_text,
 };
 use portreeve_policy::{Precondition, RequestFacts};
 use portreeve_store::{ReadOutcome, StoreError, Stored, WriteOutcome};
@@ -59,36 +59,34 @@ impl Written {
         self.stored.tag(&self.collection)
     }
 
-    /// The fields he may read or has sent, with their types and what is stored now.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, FieldType, &Value)> {
-        self.stored.shown.iter().map(|(field, value)| {
-            let declared = self.collection.field(*field);
-            (&*declared.name, declared.ty, value)
-        })
-    }
-
-    /// The same as a JSON object, written as [`portreeve_model::write_json_record`] writes what is read.
+    /// The fields he may read or has sent, with what is stored now, as a JSON object written as [`portreeve_model::write_json_record`] writes what is read.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         let mut first = true;
-        let mut begin = |out: &mut Vec<u8>, name: &str| {
-            if !first {
+        let begin = |out: &mut Vec<u8>, first: &mut bool, name: &str| {
+            if !std::mem::take(first) {
                 out.push(b',');
             }
-            first = false;
             write_json_text(out, name);
             out.push(b':');
         };
-        for (name, ty, value) in self.fields() {
-            // A record that came along stands where its key would.
-            if self.nested.iter().any(|nested| nested.name == name) {
+        for (field, value) in &self.stored.shown {
+            let Column { name, kind } = self.collection.column(*field);
+            if let ColumnKind::Undeclared(declared) = kind {
+                let text = value.as_text().unwrap_or_default();
+                write_entries(out, text, &declared, &mut first);
                 continue;
             }
-            begin(out, name);
-            out.extend_from_slice(value.to_json(ty).to_string().as_bytes());
+            // A record that came along stands where its key would.
+            if self.nested.iter().any(|nested| *nested.name == *name) {
+                continue;
+            }
+            begin(out, &mut first, &name);
+            let json = value.to_json(self.collection.field(*field).ty);
+            out.extend_from_slice(json.to_string().as_bytes());
         }
         for Nested { name, one, records } in &self.nested {
-            begin(out, name);
+            begin(out, &mut first, name);
             if let (true, [record]) = (one, &records[..]) {
                 record.write_json(out);
                 continue;
@@ -243,6 +241,7 @@ impl Portreeve {
             Ok(WriteOutcome::Deleted | WriteOutcome::NotFound) => ServiceError::NotFound,
             Ok(WriteOutcome::Forbidden) => ServiceError::Forbidden,
             Ok(WriteOutcome::BadLink { field }) => bad_link(&collection, field),
+            Ok(WriteOutcome::Overfull { name }) => overfull(name),
             Err(error) => self.unstorable(caller, &collection, error),
         })
     }
@@ -287,6 +286,13 @@ pub(crate) fn bad_link(collection: &Collection, field: FieldId) -> ServiceError 
     ServiceError::BadValue {
         field: collection.field(field).name.to_string(),
         message: "there is no such record to point at".into(),
+    }
+}
+
+pub(crate) fn overfull(name: String) -> ServiceError {
+    ServiceError::BadValue {
+        field: name,
+        message: too_much(),
     }
 }
 

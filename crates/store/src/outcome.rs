@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{Collection, EntityTag, FieldId, Value};
+use portreeve_model::{Collection, EntityTag, FieldId, Value, only_sent};
 use portreeve_policy::{ChangeOutcome, Changed, Record, Refusal, Sight, WriteTemplate};
 
 use crate::StoreError;
@@ -36,6 +36,11 @@ pub enum WriteOutcome {
         /// The relation's field.
         field: FieldId,
     },
+    /// An undeclared field was sent, and the record cannot hold as many as it would have.
+    Overfull {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// A stored record, as far as its writer may know it.
@@ -50,7 +55,12 @@ pub struct Stored {
 }
 
 impl Stored {
-    pub(crate) fn of(template: &WriteTemplate, record: Record, sight: Option<Sight>) -> Self {
+    pub(crate) fn of(
+        template: &WriteTemplate,
+        sent: &[(FieldId, Value)],
+        record: Record,
+        sight: Option<Sight>,
+    ) -> Self {
         let collection = template.collection();
         let key = record.get(collection.key).clone();
         let reads = |field| sight.as_ref().is_some_and(|sight| sight.reads(field));
@@ -59,9 +69,18 @@ impl Stored {
             .into_iter()
             .enumerate()
             .map(|(place, value)| (FieldId::at(place), value))
-            .filter(|(field, _)| {
+            .filter_map(|(field, value)| {
                 // The key is always known to him who wrote it.
-                *field == collection.key || reads(*field) || template.sent().contains(field)
+                if field == collection.key || reads(field) {
+                    return Some((field, value));
+                }
+                let (_, sent) = sent.iter().find(|(known, _)| *known == field)?;
+                // Of undeclared fields, those that were sent: the others are beside them.
+                let value = match collection.overflow() {
+                    Some(overflow) if overflow == field => only_sent(&value, sent),
+                    _ => value,
+                };
+                Some((field, value))
             })
             .collect();
         Self { key, shown, sight }
@@ -129,12 +148,13 @@ impl ChangeResult {
             Changed::Stored {
                 template,
                 created,
+                sent,
                 record,
                 sight,
             } => ChangedRecord::Stored {
                 collection: Arc::clone(template.collection()),
                 created,
-                stored: Stored::of(&template, record, sight),
+                stored: Stored::of(&template, &sent, record, sight),
             },
         };
         Self::Done(changed.into_iter().map(record).collect())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portreeve_model::{CollectionId, FieldId, Value};
+use portreeve_model::{CollectionId, FieldId, OVERFLOW, Value};
 use portreeve_policy::{
     Asker, Context, MemoryOutcome, MemoryStep, MemoryWorld, Problem, Record, RequestFacts, Snapshot,
 };
@@ -111,8 +111,11 @@ pub fn answer(memory: &mut MemoryWorld, asker: &Asker, request: &Request) -> Ans
     };
     let id = declared.id;
     let key_of = |key: &str| Value::from_text(declared.key_field().ty, key).ok();
+    // Undeclared fields that are hidden are not there, and so are those that are none.
+    let overflow = declared.overflow();
     let named = |seen: Vec<(FieldId, Value)>| {
         seen.into_iter()
+            .filter(|(field, value)| Some(*field) != overflow || !value.is_null())
             .map(|(field, value)| (declared.field(field).name.to_string(), value))
             .collect()
     };
@@ -244,10 +247,20 @@ fn known(
     declared: &portreeve_model::Collection,
     answer: Answer,
 ) -> Answer {
-    let unknown = sent.keys().any(|name| declared.find_field(name).is_none());
+    let unknown = sent
+        .keys()
+        .any(|name| field_named(declared, name).is_none());
     match answer {
         Answer::Stored { .. } if unknown => Answer::Invalid,
         answer => answer,
+    }
+}
+
+// Undeclared fields go by the name of what they are kept in.
+fn field_named(collection: &portreeve_model::Collection, name: &str) -> Option<FieldId> {
+    match name {
+        OVERFLOW => collection.overflow(),
+        name => collection.find_field(name),
     }
 }
 
@@ -259,7 +272,7 @@ pub fn fields_of(
 ) -> Vec<(FieldId, Value)> {
     let collection = memory.catalog().get(id);
     sent.iter()
-        .filter_map(|(name, value)| Some((collection.find_field(name)?, value.clone())))
+        .filter_map(|(name, value)| Some((field_named(collection, name)?, value.clone())))
         .collect()
 }
 

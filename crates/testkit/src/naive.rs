@@ -16,7 +16,7 @@ mod write;
 
 use std::collections::BTreeMap;
 
-use portreeve_model::{Rule, Value};
+use portreeve_model::{OVERFLOW, Rule, Value};
 use portreeve_policy::{Binding, Document};
 
 pub use aggregate::{Aggregates, aggregate};
@@ -210,6 +210,10 @@ impl Referee<'_> {
                 };
                 visible.insert(field.name.clone(), value);
             }
+        }
+        // Undeclared fields stand beside the others: where they are hidden, none does.
+        if visible.get(OVERFLOW).is_some_and(Value::is_null) {
+            visible.remove(OVERFLOW);
         }
         visible
     }

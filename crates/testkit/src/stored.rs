@@ -11,7 +11,8 @@ use portreeve_gate::{
 };
 use portreeve_model::{
     Aggregate, AggregateQuery, Cell, Clock, Collection, CollectionName, Columns, Entropy,
-    FieldType, Page, Query, RecordQuery, RecordSink, Value, write_json_record,
+    FieldType, OVERFLOW, Page, Query, RecordQuery, RecordSink, Value, read_entries,
+    write_json_record,
 };
 use portreeve_policy::{Document, Precondition, Refusal, RequestFacts, Snapshot};
 use portreeve_store::{
@@ -540,7 +541,7 @@ impl StoredWorld {
             Ok(WriteOutcome::Deleted) => Answer::Deleted,
             Ok(WriteOutcome::NotFound) => Answer::NotFound,
             Ok(WriteOutcome::Forbidden) => Answer::Forbidden,
-            Ok(WriteOutcome::BadLink { .. }) => Answer::Invalid,
+            Ok(WriteOutcome::BadLink { .. } | WriteOutcome::Overfull { .. }) => Answer::Invalid,
             Err(
                 StoreError::Unique { .. }
                 | StoreError::ForeignKey
@@ -601,6 +602,7 @@ impl StoredWorld {
                 Refusal::Forbidden | Refusal::Partly(_) => Answer::Forbidden,
                 Refusal::BadLink(_)
                 | Refusal::Unsendable
+                | Refusal::Overfull(_)
                 | Refusal::Unmet
                 | Refusal::Twice
                 | Refusal::Unstorable(_) => Answer::Invalid,
@@ -638,6 +640,19 @@ impl StoredWorld {
             Some(record) => {
                 let mut fields = json(&collection, record);
                 fields.retain(|(name, _)| **name != *collection.key_field().name);
+                // What came to be beside the others goes again.
+                let now = self.all(name, now).await;
+                for (name, _) in now
+                    .get(key)
+                    .map(|now| json(&collection, now))
+                    .unwrap_or_default()
+                {
+                    if !fields.iter().any(|(known, _)| *known == name)
+                        && collection.undeclared(&name).is_some()
+                    {
+                        fields.push((name, serde_json::Value::Null));
+                    }
+                }
                 let update = self.gate.update(&operator, &collection.name, key, fields);
                 self.store
                     .update(update.expect("the operator may"))
@@ -682,17 +697,21 @@ fn refusal(refused: Refused) -> Answer {
 
 /// Values by name as they are sent.
 pub fn json(collection: &Collection, sent: &Record) -> Sent {
-    sent.iter()
-        .map(|(name, value)| {
-            let ty = collection
-                .find_field(name)
-                .map(|field| collection.field(field).ty);
-            (
-                name.clone(),
-                value.to_json(ty.unwrap_or(portreeve_model::FieldType::Text)),
-            )
-        })
-        .collect()
+    let one = |(name, value): (&String, &Value)| -> Sent {
+        if name == OVERFLOW {
+            let entries = match value.to_json(FieldType::Overflow) {
+                serde_json::Value::Object(entries) => entries,
+                _ => serde_json::Map::new(),
+            };
+            return entries.into_iter().collect();
+        }
+        let ty = collection
+            .find_field(name)
+            .map(|field| collection.field(field).ty);
+        let json = value.to_json(ty.unwrap_or(FieldType::Text));
+        vec![(name.clone(), json)]
+    };
+    sent.iter().flat_map(one).collect()
 }
 
 fn key_text(value: &Value) -> String {
@@ -706,7 +725,10 @@ fn key_text(value: &Value) -> String {
 fn parse(collection: &Collection, line: &[u8], without_nulls: bool) -> Record {
     let object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(line).expect("records are JSON");
-    object
+    let (undeclared, declared): (Vec<_>, Vec<_>) = object
+        .into_iter()
+        .partition(|(name, _)| collection.undeclared(name).is_some());
+    let mut record: Record = declared
         .into_iter()
         .map(|(name, json)| {
             let field = collection
@@ -717,5 +739,11 @@ fn parse(collection: &Collection, line: &[u8], without_nulls: bool) -> Record {
             (name, value)
         })
         .filter(|(_, value)| !(without_nulls && value.is_null()))
-        .collect()
+        .collect();
+    if !undeclared.is_empty() {
+        let entries = undeclared.iter().map(|(name, json)| (name.as_str(), json));
+        let value = read_entries(entries).expect("they were stored");
+        record.insert(OVERFLOW.into(), value);
+    }
+    record
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{Collection, CollectionId, CollectionName, FieldId, Value};
+use portreeve_model::{Collection, CollectionId, CollectionName, FieldId, Value, read_entries};
 use portreeve_policy::{
     Access, ActionId, CREATE_ONE, DELETE_ONE, DeleteTemplate, READ_MANY, READ_ONE, Rights,
     UPDATE_ONE, WriteKind, WriteRefusal, WriteTemplate,
@@ -160,10 +160,19 @@ impl Gate {
         } else {
             vec![]
         };
-        let mut values = vec![];
+        let (mut values, mut undeclared) = (vec![], vec![]);
+        // Whoever may neither read nor write undeclared fields is told the same as where there can be none.
+        let overflow = collection.overflow().filter(|field| {
+            *read.field(&collection, *field) != Access::Never
+                || *write.field(&collection, *field) != Access::Never
+        });
         for (field_name, json) in sent {
             let Some(field) = collection.find_field(&field_name) else {
-                return Err(unknown_field(&collection, &read, &field_name));
+                if overflow.is_none() || collection.undeclared(&field_name).is_none() {
+                    return Err(unknown_field(&collection, &read, &field_name));
+                }
+                undeclared.push((field_name, json));
+                continue;
             };
             // What an export wrote down comes back as it was: the command line alone may say it.
             let restored =
@@ -186,7 +195,9 @@ impl Gate {
             values.push((field, (field_name, json)));
         }
         values.sort_by_key(|(field, _)| *field);
-        let sent_fields: Vec<FieldId> = values.iter().map(|(field, _)| *field).collect();
+        let overflow = overflow.filter(|_| !undeclared.is_empty());
+        let declared = values.iter().map(|(field, _)| *field);
+        let sent_fields: Vec<FieldId> = declared.chain(overflow).collect();
         let template = self.template(caller, kind, &write, &read, sent_fields)?;
         let mut typed = vec![];
         for (field, (field_name, json)) in values {
@@ -201,6 +212,14 @@ impl Gate {
                     });
                 }
             }
+        }
+        if let Some(overflow) = overflow {
+            let entries = undeclared.iter().map(|(name, json)| (name.as_str(), json));
+            let value = read_entries(entries).map_err(|(field, error)| Refused::BadValue {
+                field,
+                message: error.0,
+            })?;
+            typed.push((overflow, value));
         }
         Ok((template, typed))
     }

@@ -127,6 +127,7 @@ impl<'t, E> ChangeRun<'t, E> {
             Task::Write(writing) => Changed::Stored {
                 template: Arc::clone(&writing.write.template),
                 created: writing.old.is_none(),
+                sent: Arc::clone(&writing.write.values),
                 record: writing.record.unwrap_or(Record(vec![])),
                 sight: writing.sight,
             },
@@ -430,6 +431,13 @@ impl<'t, E> ChangeRun<'t, E> {
                 None => return self.refuse_exhausted(step),
                 Some(Err(field)) => {
                     invalid.get_or_insert(Refusal::BadLink(field));
+                    if !session.advance() {
+                        return self.refuse_exhausted(step);
+                    }
+                }
+                Some(Ok(_)) if session.overfull().is_some() => {
+                    let name = session.overfull().unwrap_or_default().to_owned();
+                    invalid.get_or_insert(Refusal::Overfull(name));
                     if !session.advance() {
                         return self.refuse_exhausted(step);
                     }

@@ -26,7 +26,7 @@ impl Reader<'_> {
                 let fields = self.fields(node, &Kept::ALL.map(Kept::word))?;
                 for kept in Kept::ALL {
                     let name = self.get(&fields, kept.word(), |reader, node| {
-                        let name = reader.field_name(node)?;
+                        let name = reader.free_name(node)?;
                         Some((name.to_owned(), node.mark))
                     });
                     wanted.extend(name.map(|(name, mark)| (kept, name, mark)));

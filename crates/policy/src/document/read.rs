@@ -22,7 +22,14 @@ const DOCUMENT: &[&str] = &[
     "registration",
     "tests",
 ];
-const COLLECTION: &[&str] = &["key", "fields", "relations", "indexes", "bookkeeping"];
+const COLLECTION: &[&str] = &[
+    "key",
+    "fields",
+    "relations",
+    "indexes",
+    "bookkeeping",
+    "overflow",
+];
 const KEY: &[&str] = &["name", "type", "source"];
 const FIELD: &[&str] = &[
     "type",
@@ -227,6 +234,12 @@ impl Reader<'_> {
             reader.bookkeeping(node, &taken)
         });
         own.extend(kept.unwrap_or_default());
+        if let Some(entry) = fields.entry("overflow").filter(|_| users) {
+            let message = "accounts have declared fields only; leave 'overflow' out";
+            self.problem_of(entry, "conflict", message);
+        }
+        // Last, where a collection looks for it.
+        own.extend(self.get(&fields, "overflow", Self::overflow));
         let indexes = self.get(&fields, "indexes", |reader, node| {
             reader.list(node, "a list of lists of field names", Self::field_names)
         });
@@ -273,11 +286,12 @@ impl Reader<'_> {
         let entries = self.entries(node, "a mapping such as { id: uuid }")?;
         if let [entry] = entries {
             self.check_name(&entry.key, false, entry.mark);
+            self.refuse_overflow_name(&entry.key, entry.mark);
             let ty = self.inside(&entry.key, |reader| reader.field_type(&entry.value))?;
             return Some((entry.key.clone(), ty, default_source(ty)));
         }
         let fields = self.fields(node, KEY)?;
-        let name = self.need(&fields, "name", Self::field_name);
+        let name = self.need(&fields, "name", Self::free_name);
         let ty = self.need(&fields, "type", Self::field_type);
         let source = self.get(&fields, "source", |reader, node| {
             let words = [
@@ -337,6 +351,7 @@ impl Reader<'_> {
             place: self.place(mark),
         };
         self.check_name(key, false, mark);
+        self.refuse_overflow_name(key, mark);
         if let Kind::Text(..) = node.kind {
             field.ty = Some(self.field_type(node)?);
             return Some(field);
@@ -442,6 +457,7 @@ impl Reader<'_> {
     fn relation(&mut self, key: &str, mark: Mark, node: &Node) -> Option<RelationDefinition> {
         let place = self.place(mark);
         self.check_name(key, false, mark);
+        self.refuse_overflow_name(key, mark);
         let fields = self.fields(node, RELATION)?;
         let target = self.need(&fields, "many", Self::collection);
         let via = if fields.has("through") {

@@ -6,6 +6,7 @@ use portreeve_model::{
 use serde_json::{Map, Value as Json, json};
 
 use super::bookkeeping::bookkeeping_to_json;
+use super::overflow::is_overflow;
 use super::read::{USERS, default_source};
 use super::yaml;
 use super::{
@@ -212,7 +213,7 @@ pub fn collection_to_json(collection: &CollectionDefinition) -> Json {
             collection
                 .fields
                 .iter()
-                .filter(|field| field.kept.is_none()),
+                .filter(|field| field.kept.is_none() && !is_overflow(field)),
             |one| one.name.clone(),
             field,
         ),
@@ -223,6 +224,7 @@ pub fn collection_to_json(collection: &CollectionDefinition) -> Json {
     );
     body.list("indexes", &collection.indexes, |index| texts(index));
     body.some("bookkeeping", bookkeeping_to_json(&collection.fields));
+    body.flag("overflow", collection.fields.iter().any(is_overflow));
     Json::Object(body.0)
 }
 

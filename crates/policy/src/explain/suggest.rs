@@ -126,7 +126,11 @@ impl Explaining<'_> {
                 .collect();
             only.sort_unstable();
             only.dedup();
-            if !only.is_empty() {
+            // No list of fields covers undeclared ones.
+            let undeclared = collection
+                .overflow()
+                .is_some_and(|field| only.contains(&field));
+            if !only.is_empty() && !undeclared {
                 body.fields = FieldSet::Only(only.into());
                 fields = Some(self.field_names(collection.id, &body.fields));
             }

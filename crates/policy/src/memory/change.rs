@@ -243,6 +243,7 @@ fn refused(why: &Refusal<()>) -> MemoryOutcome {
         Refusal::BadLink(_) => {
             MemoryOutcome::Invalid("a sent relation names no record in reach".into())
         }
+        Refusal::Overfull(name) => super::overfull(name),
         Refusal::Unmet => MemoryOutcome::Invalid("the record is not as wanted".into()),
         Refusal::Twice => MemoryOutcome::Invalid("the record is named twice".into()),
         Refusal::Unstorable(()) => super::unstorable(),

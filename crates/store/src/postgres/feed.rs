@@ -529,7 +529,7 @@ fn value(ty: FieldType, json: String) -> Option<Value> {
     if json == "null" {
         return Some(Value::Null);
     }
-    if ty == FieldType::Json {
+    if matches!(ty, FieldType::Json | FieldType::Overflow) {
         return Some(Value::Text(json));
     }
     let text = match json.starts_with('"') {

@@ -81,7 +81,7 @@ pub(crate) fn slot_type(slot: &BoundSlot) -> Type {
     };
     let (one, many) = match ty {
         FieldType::Text => (Type::TEXT, Type::TEXT_ARRAY),
-        FieldType::Json => (Type::JSON, Type::JSON_ARRAY),
+        FieldType::Json | FieldType::Overflow => (Type::JSON, Type::JSON_ARRAY),
         FieldType::Uuid => (Type::UUID, Type::UUID_ARRAY),
         FieldType::Float => (Type::FLOAT8, Type::FLOAT8_ARRAY),
         FieldType::Integer => (Type::INT8, Type::INT8_ARRAY),

@@ -25,9 +25,10 @@ pub(crate) enum Bound<'a> {
 pub(crate) fn bound(value: &Value, ty: FieldType) -> Bound<'_> {
     match (value, ty) {
         (Value::Text(text), FieldType::Uuid) if !is_uuid(text) => Bound::Null,
-        (Value::Text(text), FieldType::Text | FieldType::Json | FieldType::Uuid) => {
-            Bound::Text(Cow::Borrowed(text.as_str()))
-        }
+        (
+            Value::Text(text),
+            FieldType::Text | FieldType::Json | FieldType::Uuid | FieldType::Overflow,
+        ) => Bound::Text(Cow::Borrowed(text.as_str())),
         (Value::Boolean(bool), FieldType::Boolean) => Bound::Integer(i64::from(*bool)),
         // Minus zero is zero.
         (Value::Float(float), FieldType::Float) => Bound::Float(*float + 0.0),

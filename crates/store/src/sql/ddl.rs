@@ -249,6 +249,9 @@ impl Change<'_> {
 
     // The old field a new one takes its values from.
     fn source(&self, field: &Field) -> Option<FieldId> {
+        if field.ty == FieldType::Overflow {
+            return self.before.overflow();
+        }
         let renamed = self
             .renames
             .iter()

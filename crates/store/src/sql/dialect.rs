@@ -109,7 +109,7 @@ impl Dialect {
     pub fn column_type(self, ty: FieldType) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Sqlite => match ty {
-                FieldType::Text | FieldType::Json | FieldType::Uuid => "TEXT",
+                FieldType::Text | FieldType::Json | FieldType::Uuid | FieldType::Overflow => "TEXT",
                 FieldType::Float => "REAL",
                 FieldType::Integer
                 | FieldType::Decimal(_)
@@ -120,7 +120,7 @@ impl Dialect {
             Self::Postgres => match ty {
                 FieldType::Text => "text COLLATE \"C\"",
                 // Not jsonb, which would reorder members and respell numbers.
-                FieldType::Json => "json",
+                FieldType::Json | FieldType::Overflow => "json",
                 FieldType::Uuid => "uuid",
                 FieldType::Float => "float8",
                 FieldType::Integer => "int8",
@@ -366,7 +366,7 @@ impl Dialect {
 fn type_name(ty: FieldType) -> &'static str {
     match ty {
         FieldType::Text => "text",
-        FieldType::Json => "json",
+        FieldType::Json | FieldType::Overflow => "json",
         FieldType::Uuid => "uuid",
         FieldType::Float => "float8",
         FieldType::Integer => "int8",

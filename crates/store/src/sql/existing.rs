@@ -183,7 +183,9 @@ impl Dialect {
                     FieldType::Datetime => format!(
                         "(timestamp '1970-01-01 00:00:00' + {text}::int8 * interval '1 microsecond')"
                     ),
-                    FieldType::Text | FieldType::Json | FieldType::Float => text,
+                    FieldType::Text | FieldType::Json | FieldType::Float | FieldType::Overflow => {
+                        text
+                    }
                 }
             }
         }
@@ -215,7 +217,9 @@ fn sqlite_value(existing: &ExistingColumn, ty: FieldType, column: String) -> Str
         FieldType::Datetime | FieldType::Timestamp => {
             format!("(CAST(round(unixepoch({column}, 'auto', 'subsec') * 1000) AS INTEGER) * 1000)")
         }
-        FieldType::Json => format!("CASE WHEN json_valid({column}) THEN json({column}) END"),
+        FieldType::Json | FieldType::Overflow => {
+            format!("CASE WHEN json_valid({column}) THEN json({column}) END")
+        }
     }
 }
 

@@ -232,8 +232,9 @@ fn page<'c>(
 fn types(plan: &ReadPlan) -> Vec<Option<FieldType>> {
     let columns = plan.columns().list.iter();
     columns
-        .map(|column| match column.kind {
-            ColumnKind::Scalar(ty) => Some(ty),
+        .map(|column| match &column.kind {
+            ColumnKind::Scalar(ty) => Some(*ty),
+            ColumnKind::Undeclared(_) => Some(FieldType::Overflow),
             ColumnKind::One(_) | ColumnKind::Many(_) => None,
         })
         .collect()

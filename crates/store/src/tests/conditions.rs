@@ -102,6 +102,7 @@ impl Choices {
                 "018f0000-0000-7000-8000-00000000000a",
             ])),
             FieldType::Json => Value::from(self.pick(&["{\"a\":1}", "null", "[]"])),
+            FieldType::Overflow => Value::from(self.pick(&["{\"a\":1e-7}", "{\"n\":[1.10]}"])),
         }
     }
 

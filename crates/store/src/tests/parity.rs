@@ -63,6 +63,7 @@ collections:
       pointing: { many: a, by: link }
       between: { many: c, by: link }
       others: { many: a, through: c, from: link, to: up }
+    overflow: true
   c:
     key: { id: integer }
     fields:

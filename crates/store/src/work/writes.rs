@@ -29,6 +29,7 @@ pub(crate) async fn create<X: Transaction>(
         template,
         context,
         catalog: authorized.snapshot().catalog(),
+        sent: operation.values(),
         old: None,
         key: None,
     };
@@ -78,6 +79,7 @@ pub(crate) async fn update<X: Transaction>(
         template,
         context,
         catalog,
+        sent: operation.values(),
         old: Some(&old),
         key: Some(operation.key()),
     };
@@ -141,6 +143,7 @@ struct Job<'a, X> {
     template: &'a Arc<WriteTemplate>,
     context: &'a Context,
     catalog: &'a portreeve_model::Catalog,
+    sent: &'a [(FieldId, Value)],
     old: Option<&'a Record>,
     key: Option<&'a Value>,
 }
@@ -178,6 +181,11 @@ impl<X: Transaction> Job<'_, X> {
         while let Some(assignments) = session.next_attempt() {
             if let Some(field) = self.bad_link(&session).await? {
                 invalid.get_or_insert(Ok(WriteOutcome::BadLink { field }));
+                continue;
+            }
+            if let Some(name) = session.overfull() {
+                let name = name.to_owned();
+                invalid.get_or_insert(Ok(WriteOutcome::Overfull { name }));
                 continue;
             }
             // Where nothing is asked of the stored record, an attempt is judged before it is written.
@@ -417,7 +425,7 @@ impl<X: Transaction> Job<'_, X> {
 
     fn stored(&self, record: Record, truths: &[bool]) -> WriteOutcome {
         let sight = self.template.sight_new(truths);
-        WriteOutcome::Stored(Stored::of(self.template, record, sight))
+        WriteOutcome::Stored(Stored::of(self.template, self.sent, record, sight))
     }
 }
 

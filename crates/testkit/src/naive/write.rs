@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_model::{Kept, KeySource, Value};
+use portreeve_model::{FieldType, Kept, KeySource, OVERFLOW, Value};
 use portreeve_policy::{FieldValue, Permission};
 
 use super::predicate::{At, Change, Truth};
@@ -52,6 +52,23 @@ pub fn loan<'a>(allows: &[&'a Permission]) -> Loan<'a> {
         }
     }
     (presets, defaults)
+}
+
+/// Undeclared fields after a write: each that is sent instead of the one of its name, and none where null is sent.
+fn overflow_after(old: Option<&Record>, sent: &Value) -> Value {
+    let entries = |value: &Value| match value.to_json(FieldType::Json) {
+        serde_json::Value::Object(entries) => entries,
+        _ => serde_json::Map::new(),
+    };
+    let mut all = old.map_or_else(serde_json::Map::new, |old| {
+        entries(&field_of(old, OVERFLOW))
+    });
+    all.extend(entries(sent));
+    all.retain(|_, json| !json.is_null());
+    if all.is_empty() {
+        return Value::Null;
+    }
+    Value::from_json(FieldType::Json, &all.into()).expect("it is JSON")
 }
 
 impl Referee<'_> {
@@ -176,6 +193,9 @@ impl Referee<'_> {
             record.insert((*field).into(), self.lent(collection, field, value));
         }
         record.extend(write.sent.clone());
+        if let Some(sent) = write.sent.get(OVERFLOW) {
+            record.insert(OVERFLOW.into(), overflow_after(write.old, sent));
+        }
         for (field, value) in presets {
             record.insert((*field).into(), self.lent(collection, field, value));
         }
@@ -284,7 +304,11 @@ impl Referee<'_> {
     /// "An unchanged sent field is exempt only if it is readable."
     pub fn is_exempt(&self, write: &Write, field: &str) -> bool {
         write.old.is_some_and(|old| {
-            field_of(old, field) == field_of(&write.sent, field)
+            let after = match (field, write.sent.get(field)) {
+                (OVERFLOW, Some(sent)) => overflow_after(Some(old), sent),
+                _ => field_of(&write.sent, field),
+            };
+            field_of(old, field) == after
                 && self.readable(write.reading, write.collection, old, field)
         })
     }

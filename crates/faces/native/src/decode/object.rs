@@ -1,6 +1,6 @@
 //! The members of a JSON body: each known, each of its type.
 
-use portreeve_http::shown;
+use portreeve_model::MAX_ENTRY_NAME;
 use serde_json::{Map, Value as Json};
 
 use crate::error::Failure;
@@ -107,7 +107,7 @@ pub(crate) fn sent_fields(json: Json) -> Result<Vec<(String, Json)>, Failure> {
 }
 
 /// The same at this place of the body. A name that is too long to be one is cut, so that the error does not send it all
-/// back.
+/// back; it stays too long.
 pub(crate) fn fields_at(at: &str, json: Json) -> Result<Vec<(String, Json)>, Failure> {
     let Json::Object(map) = json else {
         return Err(Failure::member(
@@ -115,12 +115,10 @@ pub(crate) fn fields_at(at: &str, json: Json) -> Result<Vec<(String, Json)>, Fai
             "must be a JSON object of fields and their values",
         ));
     };
-    let cut = |name: String| {
-        if name.len() > 63 {
-            shown(&name).into_owned()
-        } else {
-            name
-        }
+    let cut = |mut name: String| {
+        let end = (MAX_ENTRY_NAME + 1..name.len()).find(|end| name.is_char_boundary(*end));
+        name.truncate(end.unwrap_or(name.len()));
+        name
     };
     Ok(map
         .into_iter()

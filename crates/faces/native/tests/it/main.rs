@@ -9,6 +9,7 @@ mod conditions;
 mod filters;
 mod hostile;
 mod nested;
+mod overflow;
 mod pages;
 mod paging;
 mod records;
