@@ -30,6 +30,7 @@ collections:
       at: { type: timestamp, default: $now }
       facts: json
       words: { type: text, default: none }
+    overflow: true
 roles:
   student: { permissions: [ { allow: data.read, on: places } ] }
   guest: { permissions: [] }
@@ -51,7 +52,7 @@ pub const LINES: &str = r#"{"user": {"id": "0194e29f-0000-7000-8000-000000000001
 {"record": {"collection": "folders", "values": {"id": 30, "title": "one"}}}
 {"record": {"collection": "folders", "values": {"id": 31, "title": "other", "parent": 30}}}
 {"update": {"collection": "folders", "key": 30, "values": {"parent": 31}}}
-{"record": {"collection": "reports", "values": {"code": "a/b", "place": "0194e2a0-0000-7000-8000-000000000001", "author": {"user": "anna"}, "folder": 2, "price": "12.50", "ratio": 0.1, "done": true, "at": "2022-02-02T02:02:02.000002Z", "facts": {"user": "x", "list": [1, null, 2.5, {"deep": "\u0001"}]}, "words": null}}}
+{"record": {"collection": "reports", "values": {"code": "a/b", "place": "0194e2a0-0000-7000-8000-000000000001", "author": {"user": "anna"}, "folder": 2, "price": "12.50", "ratio": 0.1, "done": true, "at": "2022-02-02T02:02:02.000002Z", "facts": {"user": "x", "list": [1, null, 2.5, {"deep": "\u0001"}]}, "words": null, "who": {"user": "anna"}, "note \u00fc": [1e-7, {"a": null}]}}}
 {"record": {"collection": "reports", "values": {"code": "c", "place": "0194e2a0-0000-7000-8000-000000000002", "at": null}}}
 {"update": {"collection": "places", "key": "0194e2a0-0000-7000-8000-000000000001", "values": {"best": "a/b"}}}
 "#;
@@ -75,6 +76,7 @@ fn what_is_exported_and_loaded_again_is_the_same() {
     let first = read(&place, "out/records.ndjson");
     for said in [
         r#""number":7"#,
+        r#""note ü":[1e-7,{"a":null}],"who":{"user":"anna"}"#,
         r#""status":"disabled""#,
         r#""created":"2020-01-02T03:04:05.678901Z""#,
         r#"{"role":"student","restricted_to":["places"],"until":"2999-01-01T00:00:00Z","primary":true}"#,

@@ -28,6 +28,7 @@ macro_rules! on {
             mod catalog;
             mod changes;
             mod feed;
+            mod overflow;
             mod reads;
             mod writes;
 
