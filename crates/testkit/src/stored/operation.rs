@@ -203,9 +203,11 @@ fn done(result: ChangeResult) -> Result<Vec<Option<String>>, Answer> {
             Refusal::Forbidden => Answer::Forbidden,
             Refusal::Partly(count) => Answer::Partly(count),
             Refusal::Unmet => Answer::Unmet,
-            Refusal::BadLink(_) | Refusal::Unsendable | Refusal::Twice | Refusal::Unstorable(_) => {
-                Answer::Invalid
-            }
+            Refusal::BadLink(_)
+            | Refusal::Overfull(_)
+            | Refusal::Unsendable
+            | Refusal::Twice
+            | Refusal::Unstorable(_) => Answer::Invalid,
         }),
         ChangeResult::Done(records) => Ok(records
             .iter()
