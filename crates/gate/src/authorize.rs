@@ -306,7 +306,7 @@ impl Gate {
         self.rights(caller, collection, action)
     }
 
-    fn may(&self, caller: &Caller, action: &str) -> Result<(), Refused> {
+    pub(crate) fn may(&self, caller: &Caller, action: &str) -> Result<(), Refused> {
         let rights = self.special(caller, action, None);
         if rights.is_some_and(|rights| *rights.reach() == Access::Always) {
             Ok(())

@@ -92,6 +92,16 @@ pub const SYSTEM_COLLECTIONS: &[(&str, &[SystemColumn])] = &[
             ("request", FieldType::Text, true),
         ],
     ),
+    (
+        "templates",
+        &[
+            ("name", FieldType::Text, false),
+            ("subject", FieldType::Text, false),
+            ("text", FieldType::Text, false),
+            ("html", FieldType::Text, true),
+            ("updated", FieldType::Timestamp, false),
+        ],
+    ),
 ];
 
 /// The prefix of the product's own tables.

@@ -4,6 +4,7 @@
 mod access;
 mod data;
 mod log;
+mod mail;
 mod server;
 mod subscriptions;
 
@@ -19,11 +20,12 @@ use crate::fail::Failure;
 pub use access::Access;
 pub use data::Data;
 pub use log::Log;
+pub use mail::Mail;
 pub use server::Server;
 pub use subscriptions::Subscriptions;
 
 /// The environment variables that are understood, beside those that name no setting (`PORTREEVE_CONFIG`).
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 11] = [
     "PORTREEVE_ACCESS",
     "PORTREEVE_CONFIG",
     "PORTREEVE_DATA",
@@ -32,8 +34,13 @@ const VARIABLES: [&str; 9] = [
     "PORTREEVE_LISTEN",
     "PORTREEVE_LOAD",
     "PORTREEVE_LOG",
+    MAIL_PASSWORD,
+    MAIL_PASSWORD_FILE,
     "PORTREEVE_SYNCHRONOUS",
 ];
+
+const MAIL_PASSWORD: &str = "PORTREEVE_MAIL_PASSWORD";
+const MAIL_PASSWORD_FILE: &str = "PORTREEVE_MAIL_PASSWORD_FILE";
 
 /// A whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -49,6 +56,8 @@ pub struct Config {
     pub subscriptions: Subscriptions,
     /// `[log]`
     pub log: Log,
+    /// `[mail]`
+    pub mail: Mail,
 }
 
 impl Config {
@@ -83,6 +92,15 @@ impl Config {
         if let Some(listen) = flags.listen {
             config.server.listen = listen;
         }
+        // In the place of what the file says, whichever of the two that is.
+        if let Ok(password) = std::env::var(MAIL_PASSWORD) {
+            config.mail.password = Some(password);
+            config.mail.password_file = None;
+        }
+        if let Some(file) = std::env::var_os(MAIL_PASSWORD_FILE) {
+            config.mail.password = None;
+            config.mail.password_file = Some(file.into());
+        }
         if let Some(file) = &flags.access {
             config.access.file = Some(file.clone());
         }
@@ -103,6 +121,7 @@ impl Config {
         }
         config.data.load.as_mut().map(beside);
         config.access.file.as_mut().map(beside);
+        config.mail.password_file.as_mut().map(beside);
         Ok(config)
     }
 
@@ -121,7 +140,12 @@ impl Config {
             Synchronous::Normal => "normal",
         };
         serde_json::json!({
-            "server": { "listen": self.server.listen.to_string(), "development": self.server.development },
+            "server": {
+                "listen": self.server.listen.to_string(),
+                "development": self.server.development,
+                "public_url": self.server.public_url,
+                "name": self.server.name,
+            },
             "data": {
                 "folder": self.data.folder,
                 "synchronous": synchronous,
@@ -140,6 +164,7 @@ impl Config {
                 "kept_bytes": self.subscriptions.kept_bytes,
             },
             "log": { "filter": self.log.filter },
+            "mail": self.mail.to_json(),
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use portreeve_service::mail::MailOptions;
 use portreeve_service::{Document, Options, Portreeve, ServiceError};
 
 use crate::config::Config;
@@ -22,7 +23,13 @@ pub enum Mode {
 
 /// Opens the data folder of a configuration.
 pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure> {
+    let mail = match mode {
+        Mode::Serve => config.mail.options(&config.server)?,
+        // What is to be sent is sent by the server.
+        Mode::Read | Mode::Write => MailOptions::default(),
+    };
     let opened = Portreeve::open(Options {
+        mail,
         synchronous: config.data.synchronous(),
         development: config.server.development,
         read_only: mode == Mode::Read,

@@ -15,10 +15,10 @@ use crate::{Portreeve, ServiceError};
 pub const SESSION_LIFETIME: i64 = 30 * 24 * 60 * 60 * MICROS;
 
 /// A longer password is nobody's: it is not worth the hashing.
-const MAX_PASSWORD_BYTES: usize = 1_024;
+pub(crate) const MAX_PASSWORD_BYTES: usize = 1_024;
 
 /// The only status that may sign in.
-const ACTIVE: &str = "active";
+pub(crate) const ACTIVE: &str = "active";
 
 /// A session that has begun. Holds the token: not to be logged.
 pub struct SignedIn {
@@ -195,7 +195,7 @@ impl Portreeve {
     }
 
     // Closed until somebody administers it: whatever the policy gives to everybody, nobody answers for it yet.
-    fn demand_setup(&self) -> Result<(), ServiceError> {
+    pub(crate) fn demand_setup(&self) -> Result<(), ServiceError> {
         if self.has_administrator() || self.development() {
             Ok(())
         } else {

@@ -34,6 +34,10 @@ pub const SETUP_REQUIRED: &str = "setup_required";
 pub const WRONG_SETUP_CODE: &str = "wrong_setup_code";
 /// There is nothing to set up, or too many codes were tried.
 pub const SETUP_CLOSED: &str = "setup_closed";
+/// A code from a mail is not good.
+pub const INVALID_CODE: &str = "invalid_code";
+/// The server sends no mail.
+pub const MAIL_OFF: &str = "mail_off";
 /// Something sent does not fit, such as a name or a password.
 pub const INVALID: &str = "invalid";
 /// An account with this name or address exists.
@@ -90,7 +94,7 @@ pub const UNCONDITIONAL: &str = "unconditional_change";
 pub const TOO_MANY_SUBSCRIPTIONS: &str = "too_many_subscriptions";
 
 /// All of them.
-pub const ALL: [&str; 43] = [
+pub const ALL: [&str; 45] = [
     TOO_MANY_SUBSCRIPTIONS,
     UNMET,
     PARTLY_FORBIDDEN,
@@ -113,6 +117,8 @@ pub const ALL: [&str; 43] = [
     SETUP_REQUIRED,
     WRONG_SETUP_CODE,
     SETUP_CLOSED,
+    INVALID_CODE,
+    MAIL_OFF,
     INVALID,
     USER_EXISTS,
     UNKNOWN_USER,

@@ -104,6 +104,14 @@ pub enum ServiceError {
     /// Nothing to set up, or no more attempts.
     #[error("{0}")]
     SetupClosed(&'static str),
+    /// A code from a mail is unknown, used, over or void: the same answer for all.
+    #[error("the code is not good (any more); ask for another one")]
+    InvalidCode,
+    /// No way for mail to go out is configured.
+    #[error(
+        "this server sends no mail; whoever runs it finds the section [mail] of the configuration described"
+    )]
+    MailOff,
     /// Something that was sent does not fit.
     #[error("{what}: {message}")]
     Invalid {
@@ -227,6 +235,8 @@ impl ServiceError {
             Self::SetupRequired => codes::SETUP_REQUIRED,
             Self::WrongSetupCode => codes::WRONG_SETUP_CODE,
             Self::SetupClosed(_) => codes::SETUP_CLOSED,
+            Self::InvalidCode => codes::INVALID_CODE,
+            Self::MailOff => codes::MAIL_OFF,
             Self::Invalid { .. } => codes::INVALID,
             Self::UserExists => codes::USER_EXISTS,
             Self::UnknownUser(_) => codes::UNKNOWN_USER,

@@ -14,6 +14,9 @@
 //! | `me` | [`Portreeve::me`] |
 //! | `check`, `explain` | [`Portreeve::check`], [`Portreeve::explain`] |
 //! | `load`, `export` | [`Portreeve::load`], [`Portreeve::export`] |
+//! | `flows` | [`Portreeve::forgot_password`], [`Portreeve::reset_password`], [`Portreeve::confirm`], [`Portreeve::change_email`] |
+//! | `invitations` | [`Portreeve::invite`], [`Portreeve::accept_invitation`] |
+//! | `mail`, `templates` | [`Portreeve::deliver_next`], [`mail::Mailer`], [`Portreeve::set_template`] |
 //! | `backup` | [`backup()`], [`check_backup`], [`restore`]: of a data folder, open or not |
 //!
 //! This crate must not know HTTP, wire formats, SQL or a driver, and decides nothing itself: the gate does. Errors are
@@ -34,7 +37,10 @@ mod error;
 mod existing;
 mod explain;
 mod export;
+mod flows;
+mod invitations;
 mod load;
+pub mod mail;
 mod me;
 mod open;
 mod passwords;
@@ -44,6 +50,7 @@ mod records;
 mod setup;
 mod stale;
 mod subscribe;
+mod templates;
 mod tokens;
 mod users;
 
@@ -64,6 +71,7 @@ pub use error::ServiceError;
 pub use existing::with_tables;
 pub use explain::Explained;
 pub use export::{ExportError, Exported};
+pub use invitations::Invitation;
 pub use load::{LoadError, Loaded};
 pub use me::{CollectionRights, FieldRights, Me, MeUser, OverflowRights, Possible};
 pub use open::Options;
@@ -71,6 +79,7 @@ pub use plan::{Change, ChangeKind, Dropped, Part, Plan};
 pub use records::Written;
 pub use setup::SETUP_ATTEMPTS;
 pub use subscribe::{EndReason, Happening, ResetReason, Subscription, SubscriptionLimits};
+pub use templates::{NewTemplate, TemplateView};
 pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
 
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
@@ -100,6 +109,9 @@ pub struct Portreeve {
     setup: setup::Setup,
     subscriptions: Arc<subscribe::Subscriptions>,
     positions: positions::Positions,
+    mail: mail::MailOptions,
+    // Somebody here has asked for a mail.
+    mail_asked: tokio::sync::Notify,
     // Whether an active administrator exists. Until one does, nothing but setup works, except in development.
     administered: AtomicBool,
     // Changes of policy and of accounts one at a time: what was checked before a change must still hold in it.

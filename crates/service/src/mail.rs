@@ -22,8 +22,8 @@ pub use development::{DevelopmentMail, DevelopmentOutbox};
 pub use links::Links;
 pub use outbox::Delivered;
 pub use smtp::{Encryption, SmtpMailer, SmtpOptions};
-pub(crate) use template::{Words, check_template};
 pub use template::{TEMPLATES, TemplateText};
+pub(crate) use template::{Words, check_template};
 
 /// A mail that is ready to go. Holds codes: not to be logged.
 pub struct Mail {

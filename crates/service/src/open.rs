@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::existing::{self, Existing};
+use crate::mail::MailOptions;
 use crate::passwords::Passwords;
 use crate::positions::Positions;
 use crate::setup::Setup;
@@ -41,6 +42,8 @@ pub struct Options {
     pub feed: FeedLimits,
     /// How many subscriptions there may be.
     pub subscriptions: SubscriptionLimits,
+    /// How mail is sent.
+    pub mail: MailOptions,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives unpredictable bytes.
@@ -70,6 +73,7 @@ impl Options {
             change_limit: MAX_SELECTED,
             feed: FeedLimits::default(),
             subscriptions: SubscriptionLimits::default(),
+            mail: MailOptions::default(),
             clock,
             entropy,
         }
@@ -159,6 +163,8 @@ impl Portreeve {
             callers: Arc::default(),
             passwords: Passwords::default(),
             setup: Setup::default(),
+            mail: options.mail,
+            mail_asked: tokio::sync::Notify::new(),
             administered: AtomicBool::new(administered),
             administration: tokio::sync::Mutex::new(()),
         });

@@ -1,4 +1,4 @@
-//! Session tokens: made from entropy, shown once, kept as a hash only.
+//! Session tokens and the codes of mails: made from entropy, shown once, kept as a hash only.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 
 /// What every token begins with, so that one that has leaked into a log or a repository is recognised.
 const PREFIX: &str = "prt_";
+/// The same for the codes in mails.
+const CODE_PREFIX: &str = "prc_";
 const BYTES: usize = 32;
 /// Base64 without padding: four characters for three bytes.
 const LENGTH: usize = PREFIX.len() + (BYTES * 4).div_ceil(3);
@@ -16,15 +18,29 @@ pub(crate) type TokenHash = [u8; 32];
 
 /// A new token.
 pub(crate) fn new_token(entropy: &dyn Entropy) -> String {
+    secret(PREFIX, entropy)
+}
+
+/// A new code. Nothing in it has to be escaped in an address.
+pub(crate) fn new_code(entropy: &dyn Entropy) -> String {
+    secret(CODE_PREFIX, entropy)
+}
+
+fn secret(prefix: &str, entropy: &dyn Entropy) -> String {
     let mut bytes = [0u8; BYTES];
     entropy.fill(&mut bytes);
-    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// The hash of a token, or `None` for what can be none. The token is unpredictable, so a plain hash is enough, and the
 /// search by hash tells nothing about the token by the time it takes.
 pub(crate) fn token_hash(token: &str) -> Option<TokenHash> {
     (token.len() == LENGTH && token.starts_with(PREFIX)).then(|| Sha256::digest(token).into())
+}
+
+/// The same of a code.
+pub(crate) fn code_hash(code: &str) -> Option<TokenHash> {
+    (code.len() == LENGTH && code.starts_with(CODE_PREFIX)).then(|| Sha256::digest(code).into())
 }
 
 /// Whether two hashes are the same, in a time that does not tell where they differ.
@@ -55,6 +71,10 @@ mod tests {
         assert!(token_hash(&token).is_some());
         assert!(token_hash(&token[1..]).is_none());
         assert!(token_hash("").is_none());
+        let code = new_code(&Counting);
+        assert!(code_hash(&code).is_some());
+        // One is never taken for the other.
+        assert!(token_hash(&code).is_none() && code_hash(&token).is_none());
     }
 
     #[test]

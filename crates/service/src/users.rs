@@ -274,7 +274,7 @@ impl Portreeve {
         }
     }
 
-    fn bindings(
+    pub(crate) fn bindings(
         &self,
         caller: &Caller,
         roles: &[String],
@@ -340,7 +340,7 @@ pub(crate) fn account_error(error: StoreError) -> ServiceError {
     }
 }
 
-fn own_columns(
+pub(crate) fn own_columns(
     caller: &Caller,
     sent: &Map<String, Json>,
 ) -> Result<Vec<(String, Value)>, ServiceError> {
@@ -404,7 +404,7 @@ fn check_name(what: &str, name: &str) -> Result<(), ServiceError> {
     Ok(())
 }
 
-fn check_password(password: &str) -> Result<(), ServiceError> {
+pub(crate) fn check_password(password: &str) -> Result<(), ServiceError> {
     if PASSWORD_CHARACTERS.contains(&password.chars().count()) {
         Ok(())
     } else {

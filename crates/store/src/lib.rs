@@ -41,7 +41,10 @@ pub use feed::{FeedLimits, Position, Subscription, Taken, Told, ToldKind};
 pub use options::{Location, StoreOptions, Synchronous};
 pub use outcome::{ChangeResult, ChangedRecord, ReadOutcome, Stored, WriteOutcome};
 pub use store::{Notice, Stale, Store, StoreFacts};
-pub use system::{Account, AccountSummary, Credential, SessionFacts, StoredPolicy, System};
+pub use system::{
+    Accept, Account, AccountSummary, AskedMail, ClaimedMail, Credential, GoodCode, MailOutcome,
+    MailUser, Prepare, PreparedMail, SessionFacts, StoredPolicy, StoredTemplate, System,
+};
 
 #[cfg(test)]
 mod tests;

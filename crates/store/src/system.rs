@@ -1,6 +1,8 @@
 //! The closed list of statements that run before or beside a caller: sign-in, sessions, the policy at start, settings.
 //! Nothing here takes SQL, a condition or a name of a table.
 
+mod mail;
+
 use std::sync::Arc;
 
 use portreeve_gate::{CreateUser, CredentialFacts};
@@ -9,6 +11,11 @@ use portreeve_policy::{Document, Snapshot};
 use crate::store::{asked, done, on, written};
 use crate::work::system;
 use crate::{Store, StoreError};
+
+pub use mail::{
+    Accept, AskedMail, ClaimedMail, GoodCode, MailOutcome, MailUser, Prepare, PreparedMail,
+    StoredTemplate,
+};
 
 /// The named system statements of a [`Store`].
 pub struct System<'a> {

@@ -4,8 +4,11 @@
 
 pub(crate) mod audit;
 pub(crate) mod change;
+pub(crate) mod codes;
+pub(crate) mod mail;
 pub(crate) mod policy;
 pub(crate) mod system;
+pub(crate) mod templates;
 pub(crate) mod writes;
 
 use std::collections::HashMap;

@@ -50,6 +50,13 @@ pub(crate) fn nothing() -> Response {
     response
 }
 
+/// An answer without a body to what will be done later, if there is something to do.
+pub(crate) fn accepted() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
 /// The same with the place of what was made: `/v1/records/`, then segments.
 pub(crate) fn located(mut response: Response, base: &str, segments: &[&str]) -> Response {
     let mut location = base.to_owned();

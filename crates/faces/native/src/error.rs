@@ -292,6 +292,8 @@ fn service_problem(error: &ServiceError) -> Problem {
         ServiceError::TooSlow => say(&TOO_SLOW, TOO_SLOW.fix),
         ServiceError::OutOfRange => say(&OUT_OF_RANGE, OUT_OF_RANGE.fix),
         ServiceError::SetupRequired => say(&SETUP_REQUIRED, SETUP_REQUIRED.fix),
+        ServiceError::InvalidCode => say(&INVALID_CODE, INVALID_CODE.fix),
+        ServiceError::MailOff => say(&MAIL_OFF, MAIL_OFF.fix),
         ServiceError::WrongSetupCode => say(&WRONG_SETUP_CODE, WRONG_SETUP_CODE.fix),
         ServiceError::SetupClosed(_) => {
             say(&SETUP_CLOSED, format!("{}. {}", told(), SETUP_CLOSED.fix))
@@ -492,6 +494,8 @@ mod tests {
             ServiceError::TooSlow,
             ServiceError::OutOfRange,
             ServiceError::SetupRequired,
+            ServiceError::InvalidCode,
+            ServiceError::MailOff,
             ServiceError::WrongSetupCode,
             ServiceError::SetupClosed("x"),
             ServiceError::Invalid {

@@ -14,15 +14,19 @@ mod batches;
 mod check;
 mod collections;
 mod decode;
+mod development;
 mod encode;
 mod error;
 mod errors;
+mod flows;
 mod health;
+mod invitations;
 mod me;
 mod records;
 mod setup;
 mod sign_in;
 mod subscribe;
+mod templates;
 mod users;
 
 use std::sync::Arc;
@@ -66,7 +70,37 @@ fn routes() -> Routes {
             "/v1/auth/sign-out",
             post("auth.sign-out", sign_in::sign_out),
         ),
+        (
+            "/v1/auth/forgot-password",
+            post("auth.forgot-password", flows::forgot_password),
+        ),
+        (
+            "/v1/auth/reset-password",
+            post("auth.reset-password", flows::reset_password),
+        ),
+        (
+            "/v1/auth/send-confirmation",
+            post("auth.send-confirmation", flows::send_confirmation),
+        ),
+        ("/v1/auth/confirm", post("auth.confirm", flows::confirm)),
+        (
+            "/v1/auth/accept-invitation",
+            post("auth.accept-invitation", flows::accept_invitation),
+        ),
         ("/v1/me", get("me", me::show)),
+        ("/v1/me/email", post("me.change-email", flows::change_email)),
+        (
+            "/v1/invitations",
+            post("invitations.create", invitations::create),
+        ),
+        ("/v1/templates", get("templates.list", templates::list)),
+        (
+            "/v1/templates/{template}",
+            get("templates.one", templates::one)
+                .merge(put("templates.put", templates::put))
+                .merge(delete("templates.delete", templates::delete)),
+        ),
+        ("/v1/dev/mails", get("dev.mails", development::mails)),
         (
             "/v1/users",
             get("users.list", users::list).merge(post("users.create", users::create)),

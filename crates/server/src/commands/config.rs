@@ -20,6 +20,7 @@ pub fn run(command: cli::Config, output: Output) -> Result<ExitCode, Failure> {
         let document = document(access)?;
         portreeve_policy::Snapshot::compile(&document, 1).map_err(Failure::problems)?;
     }
+    config.mail.options(&config.server)?;
     output.result(
         || config.to_json(),
         || {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use portreeve_service::{NewUser, Portreeve};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::cli::Serve;
 use crate::commands::apply::put_in_force;
@@ -20,6 +21,11 @@ use crate::wiring::{Mode, document, log, open};
 
 /// How often sessions that have expired are forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+/// How often mails are looked for that were asked for elsewhere, or have to be tried again.
+const MAILS: Duration = Duration::from_secs(5);
+/// How long a mail that is on its way may take once the server is told to stop. One that is cut off is sent by whoever runs
+/// next, and may then arrive twice.
+const LAST_MAIL: Duration = Duration::from_secs(10);
 
 /// Starts the server and runs it until it is told to stop.
 pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
@@ -63,6 +69,8 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     let address = bound.address;
     administrator(&portreeve, policy.is_some(), address, output).await?;
     let housekeeping = tokio::spawn(housekeeping(Arc::clone(&portreeve)));
+    let (stop_mails, stopped) = watch::channel(false);
+    let mails = tokio::spawn(mails(Arc::clone(&portreeve), stopped));
     let router = portreeve_native::router(Arc::clone(&portreeve));
     tell(
         output,
@@ -75,6 +83,12 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     };
     // The last to hold the data folder closes it.
     housekeeping.abort();
+    stop_mails.send_replace(true);
+    let abandon = mails.abort_handle();
+    if tokio::time::timeout(LAST_MAIL, mails).await.is_err() {
+        tracing::warn!("a mail on its way did not arrive in time; it will be sent again");
+        abandon.abort();
+    }
     served?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -136,6 +150,26 @@ async fn housekeeping(portreeve: Arc<Portreeve>) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "expired sessions forgotten"),
             Err(error) => tracing::warn!(%error, "expired sessions could not be forgotten"),
+        }
+        if let Err(error) = portreeve.tidy_mails().await {
+            tracing::warn!(%error, "codes that are over could not be forgotten");
+        }
+    }
+}
+
+// One after the other, until told to stop; what is on its way then arrives first.
+async fn mails(portreeve: Arc<Portreeve>, mut stopped: watch::Receiver<bool>) {
+    let mut rounds = tokio::time::interval(MAILS);
+    while !*stopped.borrow() {
+        match portreeve.deliver_next().await {
+            Ok(Some(_)) => continue,
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "mails that wait could not be looked for"),
+        }
+        tokio::select! {
+            () = portreeve.mail_asked() => {}
+            _ = rounds.tick() => {}
+            _ = stopped.changed() => {}
         }
     }
 }

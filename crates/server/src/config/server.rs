@@ -13,6 +13,10 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Development mode.
     pub development: bool,
+    /// The address it has for the world, such as `https://school.example`. No request says what it is.
+    pub public_url: Option<String>,
+    /// What it is called in mails.
+    pub name: String,
 }
 
 impl Default for Server {
@@ -20,6 +24,8 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7600)),
             development: false,
+            public_url: None,
+            name: "Portreeve".into(),
         }
     }
 }

@@ -45,7 +45,9 @@ impl Links {
             .ok_or("must begin with https:// or http://")?;
         let plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\`{}|^".contains(c);
         if !address.chars().all(plain) {
-            return Err("must not contain spaces, quotes, brackets or other characters that have to be escaped");
+            return Err(
+                "must not contain spaces, quotes, brackets or other characters that have to be escaped",
+            );
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if authority.is_empty() {
@@ -81,8 +83,14 @@ mod tests {
             ("https://a.example/reset", "https://a.example/reset?code=c"),
             ("https://a.example/?", "https://a.example/?code=c"),
             ("https://a.example/?l=de", "https://a.example/?l=de&code=c"),
-            ("https://a.example/#/reset", "https://a.example/#/reset?code=c"),
-            ("https://a.example/?a=b#/reset", "https://a.example/?a=b#/reset?code=c"),
+            (
+                "https://a.example/#/reset",
+                "https://a.example/#/reset?code=c",
+            ),
+            (
+                "https://a.example/?a=b#/reset",
+                "https://a.example/?a=b#/reset?code=c",
+            ),
         ] {
             assert_eq!(link(address, "c"), made);
         }

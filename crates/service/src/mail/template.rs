@@ -4,10 +4,11 @@
 //! is there. Both are checked when it is stored, by line and name. There are no quotes, no sums and no loops in it, so it
 //! comes to about what it is long, and HTML is escaped always.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, escape_formatter};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use portreeve_policy::suggestion;
 
 use crate::ServiceError;
@@ -46,8 +47,17 @@ impl TemplateText {
 }
 
 const WITH_CODE: &[&str] = &[
-    "code", "url", "expires", "lifetime", "server.name", "server.url", "user.id", "user.key", "user.name",
-    "user.username", "user.email",
+    "code",
+    "url",
+    "expires",
+    "lifetime",
+    "server.name",
+    "server.url",
+    "user.id",
+    "user.key",
+    "user.name",
+    "user.username",
+    "user.email",
 ];
 
 /// The kinds of mail there are.
@@ -72,8 +82,18 @@ pub const TEMPLATES: &[TemplateText] = &[
         text: include_str!("words/change.txt"),
         html: include_str!("words/change.html"),
         variables: &[
-            "code", "url", "expires", "lifetime", "address", "server.name", "server.url", "user.id", "user.key",
-            "user.name", "user.username", "user.email",
+            "code",
+            "url",
+            "expires",
+            "lifetime",
+            "address",
+            "server.name",
+            "server.url",
+            "user.id",
+            "user.key",
+            "user.name",
+            "user.username",
+            "user.email",
         ],
     },
     TemplateText {
@@ -82,7 +102,14 @@ pub const TEMPLATES: &[TemplateText] = &[
         text: include_str!("words/changing.txt"),
         html: include_str!("words/changing.html"),
         variables: &[
-            "address", "server.name", "server.url", "user.id", "user.key", "user.name", "user.username", "user.email",
+            "address",
+            "server.name",
+            "server.url",
+            "user.id",
+            "user.key",
+            "user.name",
+            "user.username",
+            "user.email",
         ],
     },
     TemplateText {
@@ -121,9 +148,9 @@ impl Words {
             }
         }
         for (object, members) in nested {
-            top.insert(object, members.into_iter().collect());
+            top.insert(object, Value::from_pairs(members));
         }
-        top.into_iter().collect()
+        Value::from_pairs(top)
     }
 
     /// The subject, the text and the HTML of a template.
@@ -135,9 +162,8 @@ impl Words {
     ) -> Result<(String, String, Option<String>), minijinja::Error> {
         let environment = environment();
         let context = self.context();
-        let fill = |name: &str, source: &str| {
-            environment.render_named_str(name, source, context.clone())
-        };
+        let fill =
+            |name: &str, source: &str| environment.render_named_str(name, source, context.clone());
         let subject = one_line(&fill("subject", subject)?);
         let html = html.map(|html| fill("html", html)).transpose()?;
         Ok((subject, fill("text", text)?, html))
@@ -152,6 +178,25 @@ fn one_line(text: &str) -> String {
     words.join(" ").chars().take(LONGEST).collect()
 }
 
+// Only what has to be: addresses are to be read and found in HTML too.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['&', '<', '>', '"', '\'']) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out.into()
+}
+
 // Knows no filter, function, file or other template.
 fn environment() -> Environment<'static> {
     let mut environment = Environment::empty();
@@ -161,10 +206,16 @@ fn environment() -> Environment<'static> {
         _ => AutoEscape::None,
     });
     environment.set_formatter(|out, state, value| {
-        if value.is_none() {
-            return Ok(());
-        }
-        escape_formatter(out, state, value)
+        let text = match value.as_str() {
+            Some(text) => Cow::Borrowed(text),
+            None if value.is_none() => return Ok(()),
+            None => Cow::Owned(value.to_string()),
+        };
+        let text = match state.auto_escape() {
+            AutoEscape::Html => escaped(&text),
+            _ => text,
+        };
+        out.write_str(&text).map_err(minijinja::Error::from)
     });
     environment
 }
@@ -203,7 +254,9 @@ pub(crate) fn check_template(
         Ok(_) => Ok(()),
         Err(error) => {
             let what = match error.kind() {
-                ErrorKind::SyntaxError => error.detail().unwrap_or("cannot be understood").to_owned(),
+                ErrorKind::SyntaxError => {
+                    error.detail().unwrap_or("cannot be understood").to_owned()
+                }
                 other => other.to_string(),
             };
             wrong(format!("line {}: {what}", error.line().unwrap_or(1)))
@@ -220,7 +273,9 @@ const OPERATORS: [&str; 3] = ["not", "and", "or"];
 fn look(kind: &TemplateText, source: &str) -> Result<(), (usize, String)> {
     let mut rest = source;
     while let Some(start) = rest.find('{') {
-        let line = 1 + source[..source.len() - rest.len() + start].matches('\n').count();
+        let line = 1 + source[..source.len() - rest.len() + start]
+            .matches('\n')
+            .count();
         let opened = &rest[start..];
         let (end, tag) = match opened.as_bytes().get(1) {
             Some(b'{') => ("}}", false),
@@ -246,21 +301,40 @@ fn look(kind: &TemplateText, source: &str) -> Result<(), (usize, String)> {
         if let Some(other) = expression.chars().find(|c| !allowed(*c)) {
             return Err((
                 line,
-                format!("'{other}' cannot stand between braces; there are names of variables, if, not, and, or"),
+                format!(
+                    "'{other}' cannot stand between braces; there are names of variables, if, not, and, or"
+                ),
             ));
         }
-        let words = expression.split(|c: char| "() \n\r\t".contains(c));
-        for (place, word) in words.filter(|word| !word.is_empty()).enumerate() {
-            let keyword = OPERATORS.contains(&word) || (tag && place == 0 && TAGS.contains(&word));
-            if tag && place == 0 && !keyword {
-                return Err((line, format!("there is no '{word}'; there are if, elif, else, endif")));
-            }
-            if !keyword && !kind.variables.contains(&word) {
-                let hint = suggestion(word, kind.variables.iter().copied());
-                return Err((line, format!("there is no variable '{word}' in '{}'{hint}", kind.name)));
-            }
-        }
+        look_at(kind, tag, expression).map_err(|problem| (line, problem))?;
         rest = &inside[length + 2..];
+    }
+    Ok(())
+}
+
+fn look_at(kind: &TemplateText, tag: bool, expression: &str) -> Result<(), String> {
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ");
+    let mut after_variable = false;
+    for (place, word) in spaced.split_whitespace().enumerate() {
+        let first = tag && place == 0;
+        if first && !TAGS.contains(&word) {
+            return Err(format!(
+                "there is no '{word}'; there are if, elif, else, endif"
+            ));
+        }
+        if first || OPERATORS.contains(&word) || word == ")" {
+            after_variable = word == ")";
+        } else if word == "(" {
+            if after_variable {
+                return Err("there are no functions".into());
+            }
+        } else if kind.variables.contains(&word) {
+            after_variable = true;
+        } else {
+            let hint = suggestion(word, kind.variables.iter().copied());
+            let name = kind.name;
+            return Err(format!("there is no variable '{word}' in '{name}'{hint}"));
+        }
     }
     Ok(())
 }
@@ -286,7 +360,11 @@ mod tests {
     #[test]
     fn what_is_built_in_can_be_stored_and_filled() {
         for kind in TEMPLATES {
-            for (part, source) in [("subject", kind.subject), ("text", kind.text), ("html", kind.html)] {
+            for (part, source) in [
+                ("subject", kind.subject),
+                ("text", kind.text),
+                ("html", kind.html),
+            ] {
                 if let Err(error) = check_template(kind, part, source) {
                     panic!("{} {part}: {error}", kind.name);
                 }
@@ -312,13 +390,18 @@ mod tests {
     }
 
     fn wrong(part: &'static str, source: &str) -> String {
-        check_template(reset(), part, source).unwrap_err().to_string()
+        check_template(reset(), part, source)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn what_a_template_cannot_do_is_told_with_its_line() {
         for (source, said) in [
-            ("Hello\n{{ user.nme }}", "line 2: there is no variable 'user.nme' in 'reset'; did you mean 'user.name'?"),
+            (
+                "Hello\n{{ user.nme }}",
+                "line 2: there is no variable 'user.nme' in 'reset'; did you mean 'user.name'?",
+            ),
             ("{{ address }}", "there is no variable 'address'"),
             ("{{ password }}", "there is no variable"),
             ("{{ user }}", "there is no variable 'user'"),
@@ -334,14 +417,18 @@ mod tests {
             ("\n\n{% if url %}", "line 3"),
             ("{{ code", "line 1: '{{' has no '}}'"),
             ("{# note", "'{#' has no '#}'"),
-            ("{{ code() }}", "line 1"),
+            ("{{ code() }}", "line 1: there are no functions"),
+            ("{{ (code)(url) }}", "line 1: there are no functions"),
             ("", "empty"),
             ("a\0b", "NUL"),
             (&"x".repeat(LONGEST_TEXT + 1), "longer"),
         ] {
             let error = wrong("text", source);
             let start = source.chars().take(30).collect::<String>();
-            assert!(error.starts_with("text: ") && error.contains(said), "{start}: {error}");
+            assert!(
+                error.starts_with("text: ") && error.contains(said),
+                "{start}: {error}"
+            );
         }
         assert!(wrong("subject", "Hello\r\nBcc: x@y.example").contains("one line"));
         assert!(wrong("subject", &"x".repeat(201)).contains("200"));
@@ -358,9 +445,16 @@ mod tests {
     #[test]
     fn values_cannot_add_lines_to_a_subject_or_tags_to_html() {
         let words = Words::default()
-            .say("user.name", Some("A\r\nBcc: x@y.example\n<b>{{ code }}".into()))
+            .say(
+                "user.name",
+                Some("A\r\nBcc: x@y.example\n<b>{{ code }}".into()),
+            )
             .say("code", Some("secret".into()));
-        let filled = words.fill("Dear {{ user.name }}", "{{ user.name }}", Some("{{ user.name }}"));
+        let filled = words.fill(
+            "Dear {{ user.name }}",
+            "{{ user.name }}",
+            Some("{{ user.name }}"),
+        );
         let (subject, _, html) = filled.unwrap();
         assert_eq!(subject, "Dear A Bcc: x@y.example <b>{{ code }}");
         assert!(html.unwrap().contains("&lt;b&gt;{{ code }}"));

@@ -49,6 +49,10 @@ roles:
 pub struct FakeClock(AtomicI64);
 
 impl FakeClock {
+    pub fn new() -> Self {
+        Self(AtomicI64::new(START))
+    }
+
     pub fn forward(&self, micros: i64) {
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
@@ -74,6 +78,11 @@ impl Entropy for Seeded {
             chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
         }
     }
+}
+
+/// The same bytes on every run with the same seed.
+pub fn entropy(seed: u64) -> Arc<dyn Entropy> {
+    Arc::new(Seeded(Mutex::new(seed)))
 }
 
 /// A folder that goes with its test.
@@ -127,7 +136,7 @@ impl Home {
     /// Empty: no policy, no accounts.
     pub async fn empty() -> Self {
         let folder = Folder::new();
-        let clock = Arc::new(FakeClock(AtomicI64::new(START)));
+        let clock = Arc::new(FakeClock::new());
         let portreeve = open(&folder, &clock, 1).await;
         Self {
             portreeve,

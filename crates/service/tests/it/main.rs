@@ -5,6 +5,7 @@ mod check;
 mod collections;
 mod home;
 mod load;
+mod mail;
 mod me;
 mod records;
 mod setup;

@@ -29,8 +29,9 @@ pub(crate) use restore::restore;
 const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '60s'; SET idle_in_transaction_session_timeout = 0;
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; SET bytea_output = 'hex'";
 
-/// Nobody is signed in afterwards, so who is signed in now is nobody's business.
-const LEFT_OUT: [&str; 2] = ["sessions", "session_tokens"];
+/// Nobody is signed in afterwards, so who is signed in now is nobody's business. What was about to be sent has been sent
+/// when the backup is needed, and must not be sent again, nor do its codes come back to life.
+const LEFT_OUT: [&str; 4] = ["codes", "mails", "session_tokens", "sessions"];
 
 /// Copies what is ours into a file.
 pub(crate) fn make(

@@ -272,7 +272,7 @@ pub(crate) async fn first_administrator<X: Transaction>(
     insert_user(transaction, user, snapshot, &By::nobody(now)).await
 }
 
-async fn insert_user<X: Transaction>(
+pub(super) async fn insert_user<X: Transaction>(
     transaction: &X,
     user: &CreateUser,
     snapshot: &Snapshot,
@@ -379,7 +379,7 @@ fn is_built_in(name: &str) -> bool {
         .any(|(column, _)| *column == name)
 }
 
-async fn insert_binding<X: Transaction>(
+pub(super) async fn insert_binding<X: Transaction>(
     transaction: &X,
     user: &str,
     binding: &Binding,

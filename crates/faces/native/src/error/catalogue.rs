@@ -54,6 +54,8 @@ codes! {
         "Ask an administrator for the permission; POST /v1/explain shows what is missing.";
     FOREIGN_SITE: "foreign_site", 403, "Another site's request",
         "Development mode answers this machine only: use localhost, 127.0.0.1 or [::1], or serve without --dev.";
+    INVALID_CODE: "invalid_code", 403, "The code is not good",
+        "Ask for another one: a code is good once, for a while, and only as long as address and password stay the same.";
     PARTLY_FORBIDDEN: "partly_forbidden", 403, "Some of the selected records may not be changed by you",
         "Choose fewer, or send narrow to leave those as they are; nothing was changed.";
     WRONG_SETUP_CODE: "wrong_setup_code", 403, "The setup code is wrong",
@@ -82,6 +84,8 @@ codes! {
         "Take it from those in `holders` first.";
     LAST_ADMINISTRATOR: "last_administrator", 409, "Nobody would be left to administer",
         "Make another administrator first.";
+    MAIL_OFF: "mail_off", 409, "This server sends no mail",
+        "Whoever runs the server names a mail server in the section [mail] of its configuration.";
     NAMED_BY_POLICY: "named_by_policy", 409, "The policy names what would fall away",
         "Change what `named_by` lists first, or in the same document.";
     POLICY_CHANGED: "policy_changed", 409, "Rights changed in this moment",

@@ -1,0 +1,137 @@
+//! Ways in by mail: a forgotten password, an address to be confirmed, another address. Whoever asks is told the same
+//! whether there is such an account or not; what a code can do, only its reader can.
+
+use portreeve_gate::{Caller, ChangeEmail};
+use portreeve_store::{GoodCode, StoreError};
+
+use crate::authn::MAX_PASSWORD_BYTES;
+use crate::mail::{TemplateText, address};
+use crate::tokens::{TokenHash, code_hash};
+use crate::users::{account_error, check_password};
+use crate::{NewUser, Portreeve, ServiceError};
+
+impl Portreeve {
+    /// Has a code for a new password sent to the address of whoever signs in by this name or address, if there is such an
+    /// active account. `link` is one of the addresses the configuration allows.
+    pub async fn forgot_password(
+        &self,
+        login: &str,
+        link: Option<&str>,
+    ) -> Result<(), ServiceError> {
+        self.ask_mail(TemplateText::RESET, login, link).await
+    }
+
+    /// Has a code sent that confirms the address of whoever signs in by this name or address, if there is such an active
+    /// account and its address is not confirmed.
+    pub async fn send_confirmation(
+        &self,
+        login: &str,
+        link: Option<&str>,
+    ) -> Result<(), ServiceError> {
+        self.ask_mail(TemplateText::CONFIRM, login, link).await
+    }
+
+    /// Sets a new password by a code. The account's sessions end and its other codes are void.
+    pub async fn reset_password(&self, code: &str, password: String) -> Result<(), ServiceError> {
+        self.demand_setup()?;
+        // A password that will not do does not use the code up.
+        check_password(&password)?;
+        let (hash, _) = self.good_code(code, &[TemplateText::RESET]).await?;
+        let password_hash = self.passwords.hash(password, &*self.entropy).await?;
+        let _turn = self.administration.lock().await;
+        let (store, now) = (self.store.clone(), self.now());
+        let reset = async move {
+            store
+                .system()
+                .reset_password(hash, password_hash, now)
+                .await
+        };
+        self.carry_out(reset).await?.map_err(code_error)
+    }
+
+    /// Confirms an address by a code: the account's own, or a new one that takes its place now.
+    pub async fn confirm(&self, code: &str) -> Result<(), ServiceError> {
+        self.demand_setup()?;
+        let purposes = [TemplateText::CONFIRM, TemplateText::CHANGE];
+        let (hash, _) = self.good_code(code, &purposes).await?;
+        let _turn = self.administration.lock().await;
+        let (store, now) = (self.store.clone(), self.now());
+        let confirm = async move { store.system().confirm_address(hash, now).await };
+        self.carry_out(confirm).await?.map_err(code_error)
+    }
+
+    /// Asks for another address for the caller's own account. It takes the place of the old one when it is confirmed; the old
+    /// one is told. Whether another account has it makes no difference to the answer.
+    pub async fn change_email(
+        &self,
+        caller: &Caller,
+        email: &str,
+        password: String,
+        link: Option<&str>,
+    ) -> Result<(), ServiceError> {
+        self.gate.may_change_own_account(caller)?;
+        self.demand_mail()?;
+        check_address(email)?;
+        let link = self.chosen_link(link)?;
+        let Some(user) = caller.user() else {
+            return Err(ServiceError::Forbidden);
+        };
+        if password.len() > MAX_PASSWORD_BYTES {
+            return Err(ServiceError::WrongCredentials);
+        }
+        let known = self.store.system().password_hash(user).await?;
+        let verified = self.passwords.verify(password, known.clone()).await?;
+        let Some(known) = known.filter(|_| verified) else {
+            return Err(ServiceError::WrongCredentials);
+        };
+        let operation = ChangeEmail {
+            user: user.to_string(),
+            email: email.into(),
+            verified: known,
+            link,
+        };
+        let change = self.gate.change_email(caller, operation)?;
+        let changed = self.store.change_email(change).await;
+        changed.map_err(|error| match error {
+            // The password has been changed while it was verified.
+            StoreError::Gone => ServiceError::WrongCredentials,
+            other => other.into(),
+        })?;
+        self.mail_asked.notify_one();
+        Ok(())
+    }
+
+    /// The hash of a code that is good for one of these, and what it is good for. All others are the same.
+    pub(crate) async fn good_code(
+        &self,
+        code: &str,
+        purposes: &[&str],
+    ) -> Result<(TokenHash, GoodCode), ServiceError> {
+        let hash = code_hash(code).ok_or(ServiceError::InvalidCode)?;
+        let good = self.store.system().code(&hash, self.now()).await?;
+        let good = good.filter(|good| purposes.contains(&good.purpose.as_str()));
+        good.map(|good| (hash, good))
+            .ok_or(ServiceError::InvalidCode)
+    }
+}
+
+/// An address that an account can have and mail can go to.
+pub(crate) fn check_address(email: &str) -> Result<(), ServiceError> {
+    let named = NewUser {
+        email: Some(email.into()),
+        ..NewUser::default()
+    };
+    named.check()?;
+    match address(email) {
+        Some(_) => Ok(()),
+        None => Err(ServiceError::invalid("email", "is not an e-mail address")),
+    }
+}
+
+pub(crate) fn code_error(error: StoreError) -> ServiceError {
+    match error {
+        // Somebody else was faster, or what it depends on has changed in this moment.
+        StoreError::Gone => ServiceError::InvalidCode,
+        other => account_error(other),
+    }
+}

@@ -1,0 +1,145 @@
+//! Invitations: an account that waits for whoever reads the mail.
+
+use portreeve_gate::{Caller, CreateUser, Invite};
+use portreeve_policy::RequestFacts;
+use portreeve_store::{Accept, GoodCode};
+use serde_json::{Map, Value as Json};
+
+use crate::authn::ACTIVE;
+use crate::flows::{check_address, code_error};
+use crate::mail::TemplateText;
+use crate::users::{UserView, account_error, check_password, own_columns};
+use crate::{NewUser, Portreeve, ServiceError};
+
+/// Somebody to be invited.
+#[derive(Clone, Debug, Default)]
+pub struct Invitation {
+    /// The address the mail goes to, which the account will have.
+    pub email: String,
+    /// Roles to bind it to. Where neither roles nor profiles are given, it gets what `registration:` says.
+    pub roles: Vec<String>,
+    /// Profiles to bind it to.
+    pub profiles: Vec<String>,
+    /// Own columns of `users`, by name.
+    pub attributes: Map<String, Json>,
+    /// The page the link leads to: one of the addresses the configuration allows.
+    pub link: Option<String>,
+}
+
+impl Portreeve {
+    /// Invites somebody. Invited once more, he gets another mail, and what was said last counts.
+    pub async fn invite(
+        &self,
+        caller: &Caller,
+        invitation: Invitation,
+    ) -> Result<UserView, ServiceError> {
+        self.gate.may_invite(caller, &[])?;
+        self.demand_mail()?;
+        check_address(&invitation.email)?;
+        let link = self.chosen_link(invitation.link.as_deref())?;
+        let bindings = self.bindings(caller, &invitation.roles, &invitation.profiles)?;
+        let attributes = own_columns(caller, &invitation.attributes)?;
+        let _turn = self.administration.lock().await;
+        let id = self.new_id().to_string();
+        let user = CreateUser {
+            key: id.clone(),
+            id,
+            username: None,
+            email: Some(invitation.email),
+            password_hash: None,
+            attributes,
+            bindings,
+            past: None,
+        };
+        let mut view = UserView::of(&user);
+        view.status = "invited".into();
+        let inviter = caller.user().map(ToString::to_string);
+        let operation = Invite {
+            user,
+            inviter,
+            link,
+        };
+        let invite = self.gate.invite(caller, operation)?;
+        let store = self.store.clone();
+        let invited = self
+            .carry_out(async move { store.invite(invite).await })
+            .await?;
+        let (id, number) = invited.map_err(account_error)?;
+        if id != view.id {
+            // It has been waiting since the first time, under the key it was given then.
+            view.key.clone_from(&id);
+        }
+        (view.id, view.number) = (id, number);
+        self.mail_asked.notify_one();
+        Ok(view)
+    }
+
+    /// Accepts an invitation: the account can sign in from now on. Refused like an unknown code where whoever invited may
+    /// not do so any more.
+    pub async fn accept_invitation(
+        &self,
+        code: &str,
+        password: String,
+        username: Option<String>,
+    ) -> Result<(), ServiceError> {
+        self.demand_setup()?;
+        check_password(&password)?;
+        let (hash, good) = self.good_code(code, &[TemplateText::INVITE]).await?;
+        let named = NewUser {
+            username: username.clone(),
+            email: good.email.clone(),
+            ..NewUser::default()
+        };
+        named.check()?;
+        let password_hash = self.passwords.hash(password, &*self.entropy).await?;
+        let _turn = self.administration.lock().await;
+        let (version, inviter) = self.still_invited(&good).await?;
+        let accept = Accept {
+            code: hash,
+            password_hash,
+            username,
+            version,
+            inviter,
+            at: self.now(),
+        };
+        let store = self.store.clone();
+        let accepted = async move { store.system().accept_invitation(accept).await };
+        self.carry_out(accepted).await?.map_err(code_error)?;
+        if !self.has_administrator() {
+            self.note_administrator().await;
+        }
+        Ok(())
+    }
+
+    // Whether whoever has invited may still invite somebody to this; under which version of the policy and which epoch of
+    // his that was found.
+    async fn still_invited(
+        &self,
+        good: &GoodCode,
+    ) -> Result<(u64, Option<(String, u64)>), ServiceError> {
+        let Some(by) = &good.by else {
+            // Whoever holds the data folder.
+            return Ok((self.policy_version(), None));
+        };
+        let system = self.store.system();
+        let invited = system.credential_facts(&good.user).await?;
+        let inviter = system.credential_facts(by).await?;
+        let inviter = inviter.filter(|inviter| inviter.status == ACTIVE);
+        let (Some(invited), Some(inviter)) = (invited, inviter) else {
+            return Err(ServiceError::InvalidCode);
+        };
+        let caller = self
+            .gate
+            .admit(&inviter.facts, self.now(), RequestFacts::default());
+        match self.gate.may_invite(&caller, &invited.facts.bindings) {
+            Ok(()) => Ok((
+                caller.snapshot().version(),
+                Some((by.clone(), caller.epoch())),
+            )),
+            Err(_) => {
+                tracing::info!(user = %good.user, %by, "an invitation was not accepted: whoever sent it may not invite any more");
+                Err(ServiceError::InvalidCode)
+            }
+        }
+    }
+}
