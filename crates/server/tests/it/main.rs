@@ -11,6 +11,7 @@ mod database;
 mod existing;
 mod export;
 mod kill;
+mod mail;
 mod program;
 mod records;
 mod serve;

@@ -149,7 +149,11 @@ impl Place {
     pub fn serve(&self, arguments: &[&str]) -> Server {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend(arguments);
-        let mut command = self.command(&all);
+        self.started(self.command(&all))
+    }
+
+    /// The same with a command that serves, as it is.
+    pub fn started(&self, mut command: Command) -> Server {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
@@ -159,6 +163,7 @@ impl Place {
             out,
             err,
             said: vec![],
+            logged: vec![],
             address: String::new(),
         };
         server.address = server.wait_for("listening on http://");
@@ -191,6 +196,8 @@ pub struct Server {
     err: Receiver<String>,
     /// What it has printed so far.
     pub said: Vec<String>,
+    // What was waited for in its log, and what came before.
+    logged: Vec<String>,
     /// Where it listens.
     pub address: String,
 }
@@ -212,6 +219,31 @@ impl Server {
                 return rest;
             }
         }
+    }
+
+    /// Waits for a line of the log that says this.
+    #[track_caller]
+    pub fn wait_for_log(&mut self, part: &str) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.err.recv_timeout(left) else {
+                panic!("'{part}' was never logged: {:?}", self.logged);
+            };
+            self.logged.push(line.clone());
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Tells it to stop, waits until it has, and gives all it has logged.
+    pub fn stop_and_tell(mut self) -> String {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.child.wait().unwrap();
+        self.logged.extend(self.err.iter());
+        std::mem::take(&mut self.logged).join("\n")
     }
 
     /// What it printed after this beginning, before it listened.

@@ -8,6 +8,7 @@ mod bookkeeping;
 mod conditions;
 mod filters;
 mod hostile;
+mod mail;
 mod nested;
 mod overflow;
 mod pages;
