@@ -87,14 +87,15 @@ impl Portreeve {
         };
         let now = self.now();
         let (outcome, delivered) = outcome(&claimed, sent, now);
+        let (mail, attempts) = (claimed.id.clone(), claimed.attempts);
+        let settled = system.settle_mail(claimed, outcome.clone(), now).await;
         match &outcome {
             MailOutcome::Sent => {
-                tracing::info!(mail = claimed.id, template = kind.name, "mail sent");
+                tracing::info!(mail, template = kind.name, "mail sent");
             }
             MailOutcome::Again { error, .. } => {
-                let attempts = claimed.attempts;
                 tracing::warn!(
-                    mail = claimed.id,
+                    mail,
                     template = kind.name,
                     error,
                     attempts,
@@ -103,14 +104,14 @@ impl Portreeve {
             }
             MailOutcome::GivenUp { error } => {
                 tracing::error!(
-                    mail = claimed.id,
+                    mail,
                     template = kind.name,
                     error,
                     "a mail could not be sent and is given up"
                 );
             }
         }
-        system.settle_mail(claimed, outcome, now).await?;
+        settled?;
         Ok(Some(delivered))
     }
 
