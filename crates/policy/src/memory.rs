@@ -260,6 +260,12 @@ impl MemoryWorld {
         if kind == WriteKind::Update && !write.allows_something() && !read.allows_something() {
             return Err(MemoryOutcome::NotFound);
         }
+        // Only who may write anything is told what he may not send.
+        if write.allows_something()
+            && let Some(outcome) = self.unwritable(collection, &sent)
+        {
+            return Err(outcome);
+        }
         // Within reach is what can be read, one by one or in lists.
         let reach = |target| {
             let one = self.rights(asker, target, READ_ONE);
@@ -296,9 +302,6 @@ impl MemoryWorld {
         mut sent: Vec<(FieldId, Value)>,
     ) -> MemoryOutcome {
         sent.sort_by_key(|(field, _)| *field);
-        if let Some(outcome) = self.unwritable(collection, &sent) {
-            return outcome;
-        }
         let fields: Vec<FieldId> = sent.iter().map(|(field, _)| *field).collect();
         let template = match self.template(
             asker,
@@ -345,13 +348,9 @@ impl MemoryWorld {
         invalid.unwrap_or(MemoryOutcome::Forbidden)
     }
 
-    fn unwritable(
-        &self,
-        collection: CollectionId,
-        sent: &[(FieldId, Value)],
-    ) -> Option<MemoryOutcome> {
+    fn unwritable(&self, collection: CollectionId, sent: &[FieldId]) -> Option<MemoryOutcome> {
         let declared = self.catalog().get(collection);
-        let why = |(field, _): &(FieldId, Value)| {
+        let why = |field: &FieldId| {
             let kept = declared.field(*field).kept.is_some();
             declared.unwritable(*field).filter(|_| kept).map(|why| {
                 MemoryOutcome::Invalid(format!("'{}' {why}", declared.field(*field).name))
@@ -442,9 +441,6 @@ impl MemoryWorld {
             return MemoryOutcome::Invalid("a record's key cannot be changed".into());
         }
         sent.retain(|(field, _)| !declared.names_record(*field));
-        if let Some(outcome) = self.unwritable(collection, &sent) {
-            return outcome;
-        }
         let fields: Vec<FieldId> = sent.iter().map(|(field, _)| *field).collect();
         let template = match self.template(
             asker,

@@ -20,11 +20,17 @@ const NOON: i64 = 1_795_348_800_000_000;
 
 const DAY: i64 = 86_400_000_000;
 
+/// One world in so many keeps books.
+const WITH_BOOKS: u64 = 3;
+
 /// The world of that number.
 pub fn world(seed: u64) -> World {
     let mut dice = Dice::new(seed);
     let mut world = World::default();
     schema::declare(&mut dice, &mut world);
+    if seed.is_multiple_of(WITH_BOOKS) {
+        schema::keep_books(&mut dice, &mut world);
+    }
     schema::populate(&mut dice, &mut world);
     rights::grant(&mut dice, &mut world);
     world

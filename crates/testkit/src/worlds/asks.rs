@@ -368,7 +368,13 @@ fn to_send(
 
 /// The fields that an author of permissions for this subject might expect him to send.
 fn sendable(dice: &mut Dice, of: &Collection, percent: usize) -> Vec<String> {
-    let names = of.fields.iter().map(|field| field.name.clone());
+    // What is kept of each write is refused whoever sends it, so it is seldom among it.
+    let keeps = of.fields.iter().any(|field| field.kept.is_some());
+    let with_kept = keeps && dice.percent(6);
+    let fields = of.fields.iter();
+    let names = fields
+        .filter(|field| field.kept.is_none() || with_kept)
+        .map(|field| field.name.clone());
     let names: Vec<String> = names.filter(|name| *name != of.key).collect();
     dice.some_of(&names, percent)
 }

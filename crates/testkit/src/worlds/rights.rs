@@ -320,7 +320,9 @@ fn limit(dice: &mut Dice, world: &World, permission: &mut Permission, on: &[Coll
     if writes && !deny && dice.percent(40) {
         let keys: Vec<&String> = on.iter().map(|it| &it.key).collect();
         let mut free: Vec<String> = shared.clone();
-        free.retain(|field| !keys.contains(&field));
+        // What is kept of each write is given by nobody.
+        let kept = |field: &String| on[0].field(field).is_some_and(|field| field.kept.is_some());
+        free.retain(|field| !keys.contains(&field) && !kept(field));
         for field in dice.some_of(&free, 22) {
             let value = lent(dice, world, &on[0], &field);
             if dice.percent(50) {

@@ -1,6 +1,6 @@
 //! Collections, their records and the accounts.
 
-use portreeve_model::{CollectionName, FieldType, KeySource, MICROS, OnDelete, Value};
+use portreeve_model::{CollectionName, FieldType, Kept, KeySource, MICROS, OnDelete, Value};
 use portreeve_policy::{
     CollectionDefinition, FieldDefinition, Place, ReferenceDefinition, RelationDefinition,
     RelationVia,
@@ -166,6 +166,29 @@ pub fn declare(dice: &mut Dice, world: &mut World) {
     }
     reverse(dice, &mut collections);
     world.document.collections = collections;
+}
+
+/// What the store keeps of each write, in some of the collections.
+pub fn keep_books(dice: &mut Dice, world: &mut World) {
+    for collection in &mut world.document.collections {
+        if collection.name.to_string() == USERS || dice.percent(30) {
+            continue;
+        }
+        for kept in dice.some_of(&Kept::ALL, 75) {
+            let mut field = field(kept.word(), FieldType::Timestamp);
+            if kept.is_user() {
+                field.ty = None;
+                field.to = Some(ReferenceDefinition {
+                    collection: name(USERS),
+                    by_number: false,
+                    by_field: None,
+                    on_delete: OnDelete::SetNull,
+                });
+            }
+            field.kept = Some(kept);
+            collection.fields.push(field);
+        }
+    }
 }
 
 fn with_default(dice: &mut Dice, mut field: FieldDefinition) -> FieldDefinition {

@@ -310,7 +310,15 @@ async fn change(stored: &mut StoredWorld, hidden: &[Cell], now: i64, seed: u64) 
             FieldType::Timestamp => Value::Integer(now + 1_000_000 * dice.below(9_000) as i64),
             _ => Value::Integer(dice.below(900) as i64),
         };
-        let record = naive::Record::from([(field.clone(), value.clone())]);
+        let mut record = naive::Record::from([(field.clone(), value.clone())]);
+        // What is kept of the change itself may be readable, and the twins agree on that.
+        let known = stored.world.records.get(name).and_then(|of| of.get(key));
+        for kept in collection.fields.iter().filter(|it| it.kept.is_some()) {
+            let as_it_was = known.and_then(|known| known.get(&*kept.name)).cloned();
+            record
+                .entry(kept.name.to_string())
+                .or_insert(as_it_was.unwrap_or(Value::Null));
+        }
         let update =
             stored
                 .gate
