@@ -17,6 +17,7 @@
 //! statement: a name in `system.rs`, its text in `work/system.rs`. To change a product's own table: a new numbered
 //! file in `migrations/`, never a change of an old one.
 
+mod audit;
 mod backup;
 mod error;
 mod feed;
@@ -32,6 +33,7 @@ mod store;
 mod system;
 mod work;
 
+pub use audit::{AuditFault, AuditFinding, AuditHead, AuditReport, NoAuditHead};
 pub use backup::{
     Backup, BackupError, BackupOptions, BackupTable, Progress, RestoreOptions, Restored, Stage,
     Watch,

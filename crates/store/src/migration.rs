@@ -44,6 +44,7 @@ pub(crate) const SQLITE: &[Migration] = migrations!(
     (2, "change_feed", "0002_change_feed"),
     (3, "audit", "0003_audit"),
     (5, "mail", "0005_mail"),
+    (10, "audit_chain", "0010_audit_chain"),
 );
 
 /// Those for PostgreSQL, in order.
@@ -57,6 +58,7 @@ pub(crate) const POSTGRES: &[Migration] = migrations!(
     (2, "change_feed", "0002_change_feed"),
     (3, "audit", "0003_audit"),
     (5, "mail", "0005_mail"),
+    (10, "audit_chain", "0010_audit_chain"),
 );
 
 /// What has still to run after these, which have run with these checksums; refuses a database that a newer or another

@@ -1,6 +1,7 @@
 //! The closed list of statements that run before or beside a caller: sign-in, sessions, the policy at start, settings.
 //! Nothing here takes SQL, a condition or a name of a table.
 
+mod audit;
 mod mail;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ pub(crate) mod change;
 pub(crate) mod codes;
 pub(crate) mod mail;
 pub(crate) mod policy;
+pub(crate) mod seal;
 pub(crate) mod system;
 pub(crate) mod templates;
 pub(crate) mod writes;

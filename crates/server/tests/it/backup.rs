@@ -43,8 +43,13 @@ fn same(place: &Place, one: &str, other: &str) {
             .json();
         let _ = fs::remove_file(place.folder.join(file));
         let mut tables = json["tables"].clone();
-        // The restore is written down; epochs and sessions are its business.
-        for changed in ["portreeve_audit", "portreeve_epochs", "portreeve_sessions"] {
+        // The restore is written down, and sealed later; epochs and sessions are its business.
+        for changed in [
+            "portreeve_audit",
+            "portreeve_audit_unsealed",
+            "portreeve_epochs",
+            "portreeve_sessions",
+        ] {
             tables.as_object_mut().unwrap().remove(changed);
         }
         tables

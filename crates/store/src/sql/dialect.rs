@@ -87,6 +87,44 @@ impl Dialect {
         }
     }
 
+    /// The number that the last insert into a table of the product's own has made, on this connection.
+    pub fn last_number(self, table: &str) -> String {
+        match self {
+            Self::Sqlite => "last_insert_rowid()".into(),
+            Self::Postgres => {
+                format!("currval(pg_get_serial_sequence('portreeve.{table}', 'id'))")
+            }
+        }
+    }
+
+    /// A text or JSON column of the product's own as a text that tells every byte of it, see [`Dialect::exact_bytes`].
+    /// SQLite does not see to it that what somebody else has written there is UTF-8.
+    pub fn exact_text(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("CASE WHEN {column} IS NOT NULL THEN hex({column}) END"),
+            Self::Postgres => format!("CAST({column} AS text)"),
+        }
+    }
+
+    /// What [`Dialect::exact_text`] has given, as the bytes that are stored.
+    pub fn exact_bytes(self, text: &str) -> Cow<'_, [u8]> {
+        match self {
+            Self::Sqlite => Cow::Owned(
+                text.as_bytes()
+                    .chunks(2)
+                    .map(|pair| {
+                        pair.iter().fold(0, |byte, digit| {
+                            byte << 4
+                                | u8::try_from(char::from(*digit).to_digit(16).unwrap_or(0))
+                                    .unwrap_or(0)
+                        })
+                    })
+                    .collect(),
+            ),
+            Self::Postgres => Cow::Borrowed(text.as_bytes()),
+        }
+    }
+
     /// The n-th parameter, counted from 1. PostgreSQL is told its type, since it cannot always guess it.
     pub fn parameter(self, number: usize, slot: &BoundSlot) -> String {
         match self {

@@ -91,6 +91,11 @@ pub(crate) async fn audit<X: Transaction>(
                 done.why.into(),
             ],
         )
-        .await
-        .map(drop)
+        .await?;
+    // Whoever seals the trail knows by this that the line is the product's own.
+    let sql = format!(
+        "INSERT INTO portreeve_audit_unsealed (line) VALUES ({})",
+        transaction.dialect().last_number("audit")
+    );
+    transaction.execute(&sql, &[]).await.map(drop)
 }

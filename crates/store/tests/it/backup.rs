@@ -131,6 +131,7 @@ async fn what_is_put_back_is_the_same_but_for_sessions_and_what_was_counted() {
         &to.path().join("portreeve.db"),
         "PRAGMA foreign_keys = OFF; UPDATE portreeve_policy SET version = version - 1000;
          DELETE FROM portreeve_audit WHERE action = 'store.restore';
+         DELETE FROM portreeve_audit_unsealed WHERE line NOT IN (SELECT id FROM portreeve_audit);
          UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'portreeve_audit';
          DELETE FROM portreeve_epochs;",
     );

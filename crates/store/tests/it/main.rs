@@ -30,6 +30,7 @@ macro_rules! on {
             mod feed;
             mod overflow;
             mod reads;
+            mod sealing;
             mod writes;
 
             const ON: On = On::$on;

@@ -294,8 +294,12 @@ async fn settle(filling: &Filling<'_>, backup: &Backup) -> Result<(), BackupErro
     client
         .execute(sql, &[&at, &taken, &detail])
         .await
-        .map(drop)
-        .map_err(&failed)
+        .map_err(&failed)?;
+    let sql = format!(
+        "INSERT INTO portreeve.audit_unsealed (line) VALUES ({})",
+        Dialect::Postgres.last_number("audit")
+    );
+    client.execute(&sql, &[]).await.map(drop).map_err(&failed)
 }
 
 fn damaged(options: &RestoreOptions<'_>, what: &str) -> BackupError {

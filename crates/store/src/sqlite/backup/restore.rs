@@ -289,6 +289,10 @@ fn settle(path: &Path, backup: &Backup, options: &RestoreOptions<'_>) -> Result<
             "INSERT INTO portreeve_audit (at, actor, action, target, \"after\") VALUES (?1, 'operator', 'store.restore', ?2, ?3)",
             (now, timestamp_text(backup.taken), detail.to_string()),
         )?;
+        connection.execute(
+            "INSERT INTO portreeve_audit_unsealed (line) VALUES (last_insert_rowid())",
+            [],
+        )?;
         connection.execute_batch("COMMIT")?;
         Ok(sessions as u64)
     };
