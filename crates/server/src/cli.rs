@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use portreeve_service::Synchronous;
+use portreeve_service::{AuditHead, Synchronous};
 
 /// One account list, one set of rights.
 #[derive(Parser)]
@@ -119,6 +119,12 @@ pub enum Command {
         force: bool,
         #[command(flatten)]
         data: Data,
+    },
+    /// The audit trail: list it, check it, tell the head of its chain
+    Audit {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Audit,
     },
     /// Check a configuration file
     Config {
@@ -235,6 +241,45 @@ pub struct Can {
     pub explain: bool,
     #[command(flatten)]
     pub data: Data,
+}
+
+/// What to do with the audit trail.
+#[derive(Subcommand)]
+pub enum Audit {
+    /// Print the head of the chain, POSITION:HASH, to be kept somewhere else
+    Head {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Check every line against the chain. Exit code 1: something was altered, dropped, moved, added or cut off
+    #[command(
+        after_help = "Whoever can write the whole database can make a new chain: what tells then is a head that was noted elsewhere,\n\
+                      by `portreeve audit head` or from the server's log, where it stands once an hour."
+    )]
+    Verify {
+        /// A head that was noted earlier; may be given several times
+        #[arg(long = "head", value_name = "POSITION:HASH")]
+        heads: Vec<AuditHead>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// List lines, oldest first; with --json one object a line
+    List {
+        /// From this day or moment on: 2026-11-22, 2026-11-22T10:00:00Z
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// By whom: a user by name, address, key, number or id, or `operator`
+        #[arg(long, value_name = "USER")]
+        actor: Option<String>,
+        /// What was done: user.create
+        #[arg(long, value_name = "ACTION")]
+        action: Option<String>,
+        /// To what, as it stands in the trail
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
 }
 
 /// What to do with a configuration.

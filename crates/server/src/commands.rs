@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod apply;
+mod audit;
 mod backup;
 mod can;
 mod config;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command};
 use crate::fail::Failure;
 use crate::output::Output;
+use crate::sealing;
 
 /// Runs what the command line says.
 pub async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
@@ -25,7 +27,13 @@ pub async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
     if !matches!(cli.command, Command::Serve(_)) {
         crate::wiring::log(&std::env::var("PORTREEVE_LOG").unwrap_or_else(|_| "error".into()))?;
     }
-    match cli.command {
+    let ran = dispatch(cli.command, output).await;
+    sealing::seal().await;
+    ran
+}
+
+async fn dispatch(command: Command, output: Output) -> Result<ExitCode, Failure> {
+    match command {
         Command::Serve(flags) => serve::run(flags, output).await,
         Command::Init(data) => init::run(&data, output).await,
         Command::User { command } => user::run(command, output).await,
@@ -48,6 +56,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
             data,
         } => backup::run(file, force, check, &data, output).await,
         Command::Restore { file, force, data } => restore::run(file, force, &data, output).await,
+        Command::Audit { command } => audit::run(command, output).await,
         Command::Config { command } => config::run(command, output),
     }
 }

@@ -12,6 +12,7 @@ mod fail;
 mod listen;
 mod output;
 mod password;
+mod sealing;
 mod wiring;
 
 use std::process::ExitCode;

@@ -30,6 +30,12 @@ pub fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
+/// The same; tells whether anybody still reads.
+pub fn try_say(line: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").is_ok()
+}
+
 /// Anything as JSON; what cannot be written (nothing of ours) is null.
 pub fn json(value: impl Serialize) -> Json {
     serde_json::to_value(value).unwrap_or(Json::Null)

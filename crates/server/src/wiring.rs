@@ -9,6 +9,7 @@ use portreeve_service::{Document, Options, Portreeve, ServiceError};
 use crate::config::Config;
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::fail::Failure;
+use crate::sealing;
 
 /// Whether a command writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,12 +46,16 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
             Arc::new(SystemEntropy),
         )
     });
-    opened.await.map_err(|error| match error {
+    let opened = opened.await.map_err(|error| match error {
         ServiceError::BadPolicy(problems) => Failure::problems(problems).hint(
             "the stored policy does not fit this version of the program; apply a corrected access file with the version that wrote it",
         ),
         other => other.into(),
-    })
+    })?;
+    if mode == Mode::Write {
+        sealing::when_ended(&opened);
+    }
+    Ok(opened)
 }
 
 /// Reads an access file, with all that is wrong with it.

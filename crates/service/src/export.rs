@@ -39,6 +39,8 @@ pub enum ExportError {
     Write(#[from] std::io::Error),
 }
 
+pub(crate) use pages::Pages;
+
 type Row = Map<String, Json>;
 
 impl Portreeve {

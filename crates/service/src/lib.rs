@@ -11,6 +11,7 @@
 //! | `changes` | [`Portreeve::change`], [`Portreeve::put`], [`Portreeve::change_where`]: several records, and conditions |
 //! | `collections` | [`Portreeve::collections`], [`Portreeve::create_collection`], [`Portreeve::alter_collection`], [`Portreeve::drop_collection`] |
 //! | `access` | [`Portreeve::document`], [`Portreeve::plan`], [`Portreeve::apply`] |
+//! | `audit` | [`Portreeve::seal_audit`], [`Portreeve::verify_audit`], [`Portreeve::audit_lines`] |
 //! | `me` | [`Portreeve::me`] |
 //! | `check`, `explain` | [`Portreeve::check`], [`Portreeve::explain`] |
 //! | `load`, `export` | [`Portreeve::load`], [`Portreeve::export`] |
@@ -26,6 +27,7 @@
 //! two; a new way to fail is a variant of [`ServiceError`] and a line in `codes`.
 
 mod access;
+mod audit;
 mod authn;
 mod backup;
 mod callers;
@@ -62,6 +64,7 @@ use portreeve_model::{Clock, Entropy};
 use portreeve_store::Store;
 
 pub use access::Applied;
+pub use audit::AuditFilter;
 pub use authn::{SESSION_LIFETIME, SignedIn};
 pub use backup::{BackupTo, RestoreFrom, Watching, backup, check_backup, restore};
 pub use changes::{Changed, Changes};
@@ -92,8 +95,8 @@ pub use portreeve_policy::{
     print_rule, rule_from_json, rule_to_json,
 };
 pub use portreeve_store::{
-    Backup, BackupError, BackupTable, FeedLimits, Location, Progress, ReadOutcome, Restored, Stage,
-    Synchronous, Told, ToldKind,
+    AuditFault, AuditFinding, AuditHead, AuditReport, Backup, BackupError, BackupTable, FeedLimits,
+    Location, Progress, ReadOutcome, Restored, Stage, Synchronous, Told, ToldKind,
 };
 
 /// One running Portreeve: a data folder, the policy in force, and everything that can be asked of them. Shared by all

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::fail::Failure;
 use crate::listen;
 use crate::output::{Output, say};
+use crate::sealing;
 use crate::wiring::{Mode, document, log, open};
 
 /// How often sessions that have expired are forgotten.
@@ -71,6 +72,7 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     let housekeeping = tokio::spawn(housekeeping(Arc::clone(&portreeve)));
     let (stop_mails, stopped) = watch::channel(false);
     let mails = tokio::spawn(mails(Arc::clone(&portreeve), stopped));
+    let sealing = tokio::spawn(sealing::run(Arc::clone(&portreeve)));
     let router = portreeve_native::router(Arc::clone(&portreeve));
     tell(
         output,
@@ -88,6 +90,10 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     if tokio::time::timeout(LAST_MAIL, mails).await.is_err() {
         tracing::warn!("a mail on its way did not arrive in time; it will be sent again");
         abandon.abort();
+    }
+    sealing.abort();
+    if let Err(error) = portreeve.seal_audit().await {
+        tracing::error!(%error, "the last lines of the audit trail are not sealed yet");
     }
     served?;
     tracing::info!("stopped");

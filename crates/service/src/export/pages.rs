@@ -16,7 +16,7 @@ use crate::{Portreeve, ServiceError};
 const PAGE: u32 = 500;
 
 /// Where a collection goes on.
-pub(super) struct Pages {
+pub(crate) struct Pages {
     collection: Arc<Collection>,
     filter: Option<String>,
     after: Option<Vec<Value>>,
