@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod audit;
 mod backup;
 mod backup_postgres;
 mod can;
