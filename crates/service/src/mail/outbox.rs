@@ -19,6 +19,8 @@ const FIRST_PAUSE: i64 = 10 * MICROS;
 const LONGEST_PAUSE: i64 = 6 * HOUR;
 /// A mail that has not gone out in this time is given up.
 const PATIENCE: i64 = DAY;
+/// More often than this it is not even begun: what fails before it is sent (a row that cannot be read, say) has no pause of its own.
+const MOST_ATTEMPTS: i64 = 50;
 /// How long it is known what became of a mail.
 const MEMORY: i64 = 7 * DAY;
 /// What counts for the limit of an address.
@@ -51,9 +53,15 @@ impl Portreeve {
         let Some(claimed) = system.claim_mail(now, now.saturating_add(CLAIM)).await? else {
             return Ok(None);
         };
-        let Some(kind) = TemplateText::find(&claimed.template) else {
-            // Written by a newer version of the program.
-            let error = "unknown_template".to_owned();
+        let kind = TemplateText::find(&claimed.template);
+        let Some(kind) = kind.filter(|_| claimed.attempts <= MOST_ATTEMPTS) else {
+            // Written by a newer version of the program, or no good.
+            let error = match kind {
+                None => "unknown_template",
+                Some(_) => "attempts",
+            };
+            tracing::error!(mail = claimed.id, error, "a mail is given up");
+            let error = error.to_owned();
             let given_up = MailOutcome::GivenUp { error };
             system.settle_mail(claimed, given_up, now).await?;
             return Ok(Some(Delivered::GivenUp));

@@ -3,7 +3,7 @@
 use portreeve_service::NewUser;
 use portreeve_service::mail::Delivered;
 
-use super::world::{HOUR, MINUTE, SECOND, World, code, on_both, said};
+use super::world::{HOUR, MINUTE, SECOND, World, audit, code, on_both, said};
 
 #[tokio::test]
 async fn a_forgotten_password_is_set_anew_by_what_the_mail_says() {
@@ -267,4 +267,70 @@ async fn a_server_that_sends_no_mail_says_so() {
     assert_eq!(said(world.forgot_password("nobody", None).await), refused);
     assert_eq!(world.deliver_next().await.unwrap(), None);
     world.clock.forward(MINUTE);
+}
+
+#[tokio::test]
+async fn what_a_backup_brings_back_is_neither_sent_again_nor_good() {
+    let world = World::new().await;
+    world.user("anna", &["student"]).await;
+    let secret = world.reset_code("anna").await;
+    world.forgot_password("anna", None).await.unwrap();
+    let file = world.backup().await;
+    let (_folder, restored) = world.restored(file).await;
+    assert_eq!(restored.deliver_next().await.unwrap(), None);
+    let reset = restored.reset_password(&secret, "a new one".into()).await;
+    assert_eq!(code(reset), "invalid_code");
+    // Where it was taken from nothing has happened.
+    world.mailed().await;
+    world
+        .reset_password(&secret, "a new one".into())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_is_done_by_code_is_written_down_without_the_code() {
+    on_both(async |world: World| {
+        let anna = world.user("anna", &["student"]).await;
+        let (reset, other) = (
+            world.reset_code("anna").await,
+            world.reset_code("anna").await,
+        );
+        assert_eq!(
+            code(world.reset_password("prc_x", "a new one".into()).await),
+            "invalid_code"
+        );
+        assert!(audit(&world, "user.reset_password").await.is_empty());
+        world
+            .reset_password(&reset, "a new one".into())
+            .await
+            .unwrap();
+        let written = audit(&world, "user.reset_password").await;
+        assert_eq!(written.len(), 1);
+        assert_eq!(
+            (written[0]["actor"].as_str(), written[0]["target"].as_str()),
+            (Some(&*anna), Some(&*anna))
+        );
+        let caller = world.caller_of("anna", "a new one").await;
+        let change = world.change_email(&caller, "new@home.example", "a new one".into(), None);
+        change.await.unwrap();
+        world.deliver().await;
+        let mails = world.sink.mails();
+        let mail = mails
+            .iter()
+            .find(|mail| mail.to == ["new@home.example"])
+            .unwrap();
+        world.confirm(&mail.code()).await.unwrap();
+        let confirmed = audit(&world, "user.confirm").await;
+        assert_eq!(confirmed[0]["before"]["email"], "anna@school.example");
+        assert_eq!(confirmed[0]["after"]["email"], "new@home.example");
+        let all = format!(
+            "{written:?}{confirmed:?}{:?}",
+            audit(&world, "user.ask_email").await
+        );
+        for secret in [&reset, &other, &mail.code(), "a new one", "argon2"] {
+            assert!(!all.contains(secret), "{all}");
+        }
+    })
+    .await;
 }

@@ -7,7 +7,7 @@ use portreeve_service::mail::{Encryption, MailOptions, SmtpMailer, SmtpOptions};
 use portreeve_testkit::smtp::{At, Failing};
 use serde_json::json;
 
-use super::world::{HOUR, MINUTE, SECOND, World, mail, on_both};
+use super::world::{HOUR, MINUTE, SECOND, World, audit, mail, on_both};
 
 #[tokio::test]
 async fn what_fails_for_now_is_tried_again_later_and_later() {
@@ -267,28 +267,4 @@ async fn no_mail_carries_more_headers_than_it_should() {
             "to"
         ]
     );
-}
-
-async fn audit(world: &World, action: &str) -> Vec<serde_json::Value> {
-    let query = portreeve_model::Query {
-        collection: portreeve_model::CollectionName::main("audit"),
-        fields: None,
-        filter: None,
-        search: None,
-        sort: vec![],
-        page: portreeve_model::Page::Offset,
-        total: false,
-        expand: vec![],
-    };
-    let request = portreeve_service::ListRequest {
-        query,
-        values: vec![],
-        cursor: vec![],
-        limit: 1_000,
-        offset: 0,
-    };
-    let sink = crate::home::Sink::default();
-    let (sink, _) = world.list(&world.operator(), request, sink).await.unwrap();
-    let rows = sink.0.into_iter();
-    rows.filter(|row| row["action"] == action).collect()
 }

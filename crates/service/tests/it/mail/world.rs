@@ -1,5 +1,6 @@
 //! A school whose mail goes to a server of the test's own.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use portreeve_model::MICROS;
@@ -7,8 +8,8 @@ use portreeve_service::mail::{
     Delivered, Encryption, Links, MailOptions, Sender, SmtpMailer, SmtpOptions,
 };
 use portreeve_service::{
-    Caller, Document, Location, NewUser, Options, Portreeve, RequestFacts, ServiceError,
-    Synchronous,
+    BackupTo, Caller, Document, Location, NewUser, Options, Portreeve, Progress, RequestFacts,
+    RestoreFrom, ServiceError, Synchronous, Watching,
 };
 use portreeve_store::{Store, StoreOptions};
 use portreeve_testkit::postgres::{Postgres, TestDatabase};
@@ -129,6 +130,41 @@ impl World {
         std::mem::forget(place);
     }
 
+    /// Goes back to what was there when this was asked: a backup, taken now, restored by what comes back.
+    pub async fn backup(&self) -> PathBuf {
+        let Place::Folder(folder) = &self.place else {
+            panic!("a folder")
+        };
+        let file = folder.0.with_extension("backup");
+        let to = BackupTo {
+            location: self.place.location(),
+            file: file.clone(),
+            replace: true,
+            program: "test",
+            clock: self.clock.clone(),
+        };
+        portreeve_service::backup(to, unwatched()).await.unwrap();
+        file
+    }
+
+    /// A world that has been restored from a backup, with the mail server there is.
+    pub async fn restored(&self, file: PathBuf) -> (Folder, Arc<Portreeve>) {
+        let folder = Folder::new();
+        let place = Place::Folder(Folder(folder.0.join("data")));
+        let from = RestoreFrom {
+            file: file.clone(),
+            location: place.location(),
+            replace: false,
+            clock: self.clock.clone(),
+            entropy: entropy(5),
+        };
+        portreeve_service::restore(from, unwatched()).await.unwrap();
+        std::fs::remove_file(file).unwrap();
+        let portreeve = open(&place, &self.clock, mail(self.sink.port()), 6).await;
+        std::mem::forget(place);
+        (folder, portreeve)
+    }
+
     /// Another program on the same database, where there can be one.
     pub async fn beside(&self) -> Option<Arc<Portreeve>> {
         match &self.place {
@@ -196,6 +232,13 @@ impl World {
     }
 }
 
+fn unwatched() -> Watching<impl FnMut(Progress) + Send + 'static> {
+    Watching {
+        stop: Arc::default(),
+        tell: |_| {},
+    }
+}
+
 async fn open(
     place: &Place,
     clock: &Arc<FakeClock>,
@@ -224,4 +267,29 @@ pub fn code<T>(result: Result<T, ServiceError>) -> &'static str {
         Ok(_) => "done",
         Err(error) => error.code(),
     }
+}
+
+/// What the audit trail has of an action.
+pub async fn audit(world: &World, action: &str) -> Vec<serde_json::Value> {
+    let query = portreeve_model::Query {
+        collection: portreeve_model::CollectionName::main("audit"),
+        fields: None,
+        filter: None,
+        search: None,
+        sort: vec![],
+        page: portreeve_model::Page::Offset,
+        total: false,
+        expand: vec![],
+    };
+    let request = portreeve_service::ListRequest {
+        query,
+        values: vec![],
+        cursor: vec![],
+        limit: 1_000,
+        offset: 0,
+    };
+    let sink = crate::home::Sink::default();
+    let (sink, _) = world.list(&world.operator(), request, sink).await.unwrap();
+    let rows = sink.0.into_iter();
+    rows.filter(|row| row["action"] == action).collect()
 }
