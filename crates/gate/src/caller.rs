@@ -61,6 +61,11 @@ impl Caller {
         &self.roles
     }
 
+    /// Whether it has less than its own rights, as by a key.
+    pub fn is_narrowed(&self) -> bool {
+        self.narrowing.is_some()
+    }
+
     /// The facts of the request.
     pub fn context(&self) -> &Context {
         &self.context

@@ -15,7 +15,8 @@ use axum::response::{IntoResponse, Response};
 
 use crate::headers::secure;
 use crate::{
-    ForeignSite, Problem, REQUEST_ID, RequestIds, check_loopback, internal_problem, request_id,
+    DECISION_ID, ForeignSite, Problem, REQUEST_ID, RequestIds, check_loopback, internal_problem,
+    request_id,
 };
 
 /// The settings of the guard.
@@ -69,6 +70,7 @@ async fn answer(request: Request, next: Next) -> Response {
     let response = caught(next.run(request), Some(&id)).await;
     tracing::debug!(
         request_id = %id,
+        decision_id = response.headers().get(&DECISION_ID).and_then(|id| id.to_str().ok()),
         method = %method,
         path = %crate::shown(&path),
         status = response.status().as_u16(),

@@ -39,6 +39,13 @@ pub enum Command {
     },
     /// Ask whether a user may do something. Exit code 0: allowed, 1: denied
     Can(Can),
+    /// Say what a decision id of an answer stands for, and why it fell as it did
+    Explain {
+        /// The id: Portreeve-Decision-Id of an answer, or decision_id in it
+        id: String,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Run the tests that stand in an access file. Exit code 1: one has failed
     Test {
         /// The access file

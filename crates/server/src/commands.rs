@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod can;
 mod config;
+mod explain;
 mod export;
 mod init;
 mod load;
@@ -56,6 +57,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode, Failure>
             data,
         } => backup::run(file, force, check, &data, output).await,
         Command::Restore { file, force, data } => restore::run(file, force, &data, output).await,
+        Command::Explain { id, data } => explain::run(&id, &data, output).await,
         Command::Audit { command } => audit::run(command, output).await,
         Command::Config { command } => config::run(command, output),
     }

@@ -2,6 +2,7 @@
 //! What is not known is an error with its place and the nearest name.
 
 mod access;
+mod audit;
 mod data;
 mod log;
 mod mail;
@@ -18,6 +19,7 @@ use crate::cli;
 use crate::fail::Failure;
 
 pub use access::Access;
+pub use audit::Audit;
 pub use data::Data;
 pub use log::Log;
 pub use mail::Mail;
@@ -54,6 +56,8 @@ pub struct Config {
     pub access: Access,
     /// `[subscriptions]`
     pub subscriptions: Subscriptions,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[log]`
     pub log: Log,
     /// `[mail]`
@@ -163,6 +167,13 @@ impl Config {
                 "kept_changes": self.subscriptions.kept_changes,
                 "kept_bytes": self.subscriptions.kept_bytes,
             },
+            "audit": {
+                "denials": self.audit.denials.name(),
+                "one_in": self.audit.one_in,
+                "denials_per_minute": self.audit.denials_per_minute,
+                "denials_kept": self.audit.denials_kept,
+                "denials_days": self.audit.denials_days,
+            },
             "log": { "filter": self.log.filter },
             "mail": self.mail.to_json(),
         })
@@ -263,6 +274,24 @@ mod tests {
         assert!(said.contains(":2:10") && said.contains("nonzero"), "{said}");
         let said = failure("[subscriptions]\nfor_all = 1\n");
         assert!(said.contains("no setting 'for_all'"), "{said}");
+    }
+
+    #[test]
+    fn denials_are_kept_as_it_is_said() {
+        let said = |text: &str| {
+            let config = Config::parse("portreeve.toml", &format!("[audit]\n{text}\n"));
+            config.unwrap().audit.denials()
+        };
+        assert_eq!((said("").one_in, said("").per_minute), (1, 600));
+        assert_eq!((said("").most, said("").days), (100_000, 30));
+        assert_eq!(said("denials = \"sample\"").one_in, 10);
+        assert_eq!(said("denials = \"sample\"\none_in = 3").one_in, 3);
+        assert_eq!(said("denials = \"none\"").one_in, 0);
+        assert_eq!(said("denials_days = 7").days, 7);
+        let said = failure("[audit]\ndenials = \"some\"\n");
+        assert!(said.contains(":2:11") && said.contains("sample"), "{said}");
+        let said = failure("[audit]\ndenial = \"all\"\n");
+        assert!(said.contains("did you mean 'denials'?"), "{said}");
     }
 
     #[test]

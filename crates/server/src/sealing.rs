@@ -1,4 +1,4 @@
-//! The job that seals the audit trail, and what a command seals when it has ended.
+//! The job that seals the audit trail and writes down denials, and what a command seals when it has ended.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub async fn run(portreeve: Arc<Portreeve>) {
         let now = rounds.tick().await;
         let done = async {
             portreeve.seal_audit().await?;
+            portreeve.keep_denials().await?;
             if noted.is_none_or(|last| now.duration_since(last) >= NOTED) {
                 let head = portreeve.audit_head().await?;
                 tracing::info!(%head, "the head of the audit trail");
@@ -33,7 +34,7 @@ pub async fn run(portreeve: Arc<Portreeve>) {
         };
         if let Err(error) = done.await {
             // What is not sealed is not lost: it waits.
-            tracing::error!(%error, "the audit trail could not be sealed");
+            tracing::error!(%error, "the audit trail could not be sealed, or denials not be kept");
             tokio::time::sleep(PAUSE).await;
         }
     }

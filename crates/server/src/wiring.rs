@@ -40,6 +40,7 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
         change_limit: config.data.change_limit.get(),
         subscriptions: config.subscriptions.limits(),
         feed: config.subscriptions.feed(),
+        denials: config.audit.denials(),
         ..Options::at(
             config.data.location(),
             Arc::new(SystemClock),

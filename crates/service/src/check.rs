@@ -250,10 +250,14 @@ impl Portreeve {
         let system = self.store.system();
         let unknown = || ServiceError::UnknownUser(name.into());
         let id = system.find_user(name).await?.ok_or_else(unknown)?;
-        let account = system.credential_facts(&id).await?.ok_or_else(unknown)?;
-        Ok(self
-            .gate
-            .admit(&account.facts, now, RequestFacts::default()))
+        self.account_caller(&id).await?.ok_or_else(unknown)
+    }
+
+    /// Somebody's account as a caller, to judge what he may.
+    pub(crate) async fn account_caller(&self, id: &str) -> Result<Option<Caller>, ServiceError> {
+        let account = self.store.system().credential_facts(id).await?;
+        let (now, facts) = (self.now(), RequestFacts::default());
+        Ok(account.map(|account| self.gate.admit(&account.facts, now, facts)))
     }
 
     fn action(&self, caller: &Caller, name: &str, keyed: bool) -> Result<ActionId, ServiceError> {

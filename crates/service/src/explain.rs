@@ -35,6 +35,15 @@ impl Portreeve {
         if let Some(name) = &request.collection {
             self.demand_collection(caller, name)?;
         }
+        self.explained(caller, request).await
+    }
+
+    // Whoever calls this has looked whether it may be asked.
+    pub(crate) async fn explained(
+        &self,
+        caller: &Caller,
+        request: &CheckRequest,
+    ) -> Result<Explained, ServiceError> {
         let asked = self.asked(caller, request).await?;
         let snapshot = asked.caller.snapshot();
         let mut explanation = explain(snapshot, &asked.asker(), &asked.question(), &asked.facts);

@@ -12,6 +12,7 @@
 //! | `collections` | [`Portreeve::collections`], [`Portreeve::create_collection`], [`Portreeve::alter_collection`], [`Portreeve::drop_collection`] |
 //! | `access` | [`Portreeve::document`], [`Portreeve::plan`], [`Portreeve::apply`] |
 //! | `audit` | [`Portreeve::seal_audit`], [`Portreeve::verify_audit`], [`Portreeve::audit_lines`] |
+//! | `decisions` | [`Portreeve::remember_denial`], [`Portreeve::explain_decision`] |
 //! | `me` | [`Portreeve::me`] |
 //! | `check`, `explain` | [`Portreeve::check`], [`Portreeve::explain`] |
 //! | `load`, `export` | [`Portreeve::load`], [`Portreeve::export`] |
@@ -35,6 +36,7 @@ mod changes;
 mod check;
 pub mod codes;
 mod collections;
+mod decisions;
 mod error;
 mod existing;
 mod explain;
@@ -70,6 +72,7 @@ pub use backup::{BackupTo, RestoreFrom, Watching, backup, check_backup, restore}
 pub use changes::{Changed, Changes};
 pub use check::{CheckAnswer, CheckRequest};
 pub use collections::{AlterCollection, CollectionView, FieldView, RelationView};
+pub use decisions::{Denial, DenialOptions, DeniedAsk, DeniedPrincipal, ExplainedDecision};
 pub use error::ServiceError;
 pub use existing::with_tables;
 pub use explain::Explained;
@@ -110,6 +113,7 @@ pub struct Portreeve {
     callers: Arc<callers::Callers>,
     passwords: passwords::Passwords,
     setup: setup::Setup,
+    decisions: decisions::Decisions,
     subscriptions: Arc<subscribe::Subscriptions>,
     positions: positions::Positions,
     mail: mail::MailOptions,

@@ -11,13 +11,14 @@ use portreeve_store::{FeedLimits, Location, Notice, Store, StoreOptions, Synchro
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::decisions::Decisions;
 use crate::existing::{self, Existing};
 use crate::mail::MailOptions;
 use crate::passwords::Passwords;
 use crate::positions::Positions;
 use crate::setup::Setup;
 use crate::subscribe::Subscriptions;
-use crate::{Portreeve, ServiceError, SubscriptionLimits};
+use crate::{DenialOptions, Portreeve, ServiceError, SubscriptionLimits};
 
 /// How a data folder is opened.
 pub struct Options {
@@ -42,6 +43,8 @@ pub struct Options {
     pub feed: FeedLimits,
     /// How many subscriptions there may be.
     pub subscriptions: SubscriptionLimits,
+    /// Which denials are kept.
+    pub denials: DenialOptions,
     /// How mail is sent.
     pub mail: MailOptions,
     /// Tells the time.
@@ -73,6 +76,7 @@ impl Options {
             change_limit: MAX_SELECTED,
             feed: FeedLimits::default(),
             subscriptions: SubscriptionLimits::default(),
+            denials: DenialOptions::default(),
             mail: MailOptions::default(),
             clock,
             entropy,
@@ -163,6 +167,7 @@ impl Portreeve {
             callers: Arc::default(),
             passwords: Passwords::default(),
             setup: Setup::default(),
+            decisions: Decisions::new(options.denials),
             mail: options.mail,
             mail_asked: tokio::sync::Notify::new(),
             administered: AtomicBool::new(administered),

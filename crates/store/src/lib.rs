@@ -48,5 +48,7 @@ pub use system::{
     MailUser, Prepare, PreparedMail, SessionFacts, StoredPolicy, StoredTemplate, System,
 };
 
+pub use work::decisions::KeptDecision;
+
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! A request on its way through: who sends it, what it names, what it brings.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
@@ -12,10 +12,11 @@ use portreeve_http::{
     MediaType, bearer, media_type, parse_json, peer, read_body, read_text, request_id,
 };
 use portreeve_model::CollectionName;
-use portreeve_service::{Caller, Portreeve, RequestFacts, ServiceError};
+use portreeve_service::{Caller, DeniedAsk, Portreeve, RequestFacts, ServiceError};
 use serde_json::Value as Json;
 
 use crate::decode::{Object, Parameters, no_condition};
+use crate::denials;
 use crate::error::Failure;
 
 /// What an endpoint answers.
@@ -24,12 +25,64 @@ pub(crate) type Answer = Result<Response, Failure>;
 /// What an endpoint is given.
 pub(crate) struct Ask {
     portreeve: Arc<Portreeve>,
-    parts: Parts,
+    received: Arc<Received>,
     // Behind a lock that is never locked: a body can be sent to other threads and not be shared with them.
     body: Mutex<Body>,
+}
+
+/// What came in, but for the body: an endpoint has it, and whoever makes an answer of its failure.
+pub(crate) struct Received {
+    parts: Parts,
     segments: Option<RawPathParams>,
     method: Arc<str>,
     operation: Arc<str>,
+    // What was denied, where the path does not say it.
+    denied: OnceLock<DeniedAsk>,
+}
+
+impl Received {
+    fn segment(&self, name: &str) -> Option<&str> {
+        let found = self.segments.as_ref()?.iter();
+        let mut found = found.filter(|(known, _)| *known == name);
+        found.next().map(|(_, text)| text)
+    }
+
+    fn facts(&self) -> RequestFacts {
+        RequestFacts {
+            ip: peer(&self.parts.extensions),
+            method: Some(Arc::clone(&self.method)),
+            face: Some(face()),
+            operation: Some(Arc::clone(&self.operation)),
+            id: Some(request_id(&self.parts.headers).into()),
+        }
+    }
+
+    /// The id of the request.
+    pub fn id(&self) -> &str {
+        request_id(&self.parts.headers)
+    }
+
+    /// Has a denial remembered, and gives its id.
+    pub async fn remember(&self, portreeve: &Portreeve, error: &ServiceError) -> Option<String> {
+        if !error.is_denial() {
+            return None;
+        }
+        let facts = self.facts();
+        let caller = match bearer(&self.parts.headers) {
+            Ok(token) => portreeve.caller(token, facts.clone()).await.ok(),
+            Err(_) => None,
+        };
+        let asked = self.denied.get().cloned().unwrap_or_else(|| {
+            let text = |name| self.segment(name).map(str::to_owned);
+            DeniedAsk {
+                action: denials::action(&self.operation).map(str::to_owned),
+                collection: text("collection"),
+                key: text("key"),
+            }
+        });
+        let id = portreeve.remember_denial(caller.as_ref(), &facts, asked, error)?;
+        Some(id.to_string())
+    }
 }
 
 impl Ask {
@@ -40,22 +93,24 @@ impl Ask {
 
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
+        &self.received.parts.headers
     }
 
     /// The token, where there is one.
     pub fn token(&self) -> Result<Option<&str>, Failure> {
-        Ok(bearer(&self.parts.headers)?)
+        Ok(bearer(self.headers())?)
     }
 
     /// What the transport knows.
     pub fn facts(&self) -> RequestFacts {
-        RequestFacts {
-            ip: peer(&self.parts.extensions),
-            method: Some(Arc::clone(&self.method)),
-            face: Some(face()),
-            operation: Some(Arc::clone(&self.operation)),
-            id: Some(request_id(&self.parts.headers).into()),
+        self.received.facts()
+    }
+
+    /// Says what is asked for, where the path does not, for those who may have a denial explained.
+    pub fn note_denied(&self, asked: Option<DeniedAsk>) {
+        if let Some(asked) = asked {
+            // The first denial ends the request.
+            let _ = self.received.denied.set(asked);
         }
     }
 
@@ -74,7 +129,7 @@ impl Ask {
 
     /// The query string as it came.
     pub fn query(&self) -> &str {
-        self.parts.uri.query().unwrap_or_default()
+        self.received.parts.uri.query().unwrap_or_default()
     }
 
     /// Refuses every query parameter, where there are none.
@@ -89,9 +144,7 @@ impl Ask {
 
     /// A segment of the path, decoded.
     pub fn segment(&self, name: &str) -> &str {
-        let segments = self.segments.as_ref();
-        let found = segments.and_then(|all| all.iter().find(|(known, _)| *known == name));
-        found.map_or("", |(_, text)| text)
+        self.received.segment(name).unwrap_or_default()
     }
 
     /// The collection the path names. What is no name cannot be there.
@@ -103,7 +156,7 @@ impl Ask {
     pub async fn json(&mut self) -> Result<Json, Failure> {
         self.demand_type(&[MediaType::Json])?;
         let body = self.take_body();
-        let bytes = read_body(&self.parts.headers, body).await?;
+        let bytes = read_body(&self.received.parts.headers, body).await?;
         if bytes.is_empty() {
             return Err(Failure::NoBody);
         }
@@ -119,7 +172,7 @@ impl Ask {
     pub async fn document(&mut self) -> Result<String, Failure> {
         self.demand_type(&[MediaType::Json, MediaType::Yaml])?;
         let body = self.take_body();
-        let text = read_text(&self.parts.headers, body).await?;
+        let text = read_text(&self.received.parts.headers, body).await?;
         if text.trim().is_empty() {
             return Err(Failure::NoBody);
         }
@@ -132,7 +185,7 @@ impl Ask {
 
     // A page of another site can post text/plain without asking; it cannot post these.
     fn demand_type(&self, wanted: &'static [MediaType]) -> Result<(), Failure> {
-        match media_type(&self.parts.headers) {
+        match media_type(self.headers()) {
             Some(sent) if wanted.contains(&sent) => Ok(()),
             _ => Err(Failure::MediaType(wanted)),
         }
@@ -207,26 +260,30 @@ where
         filter,
         async move |State(portreeve): State<Arc<Portreeve>>, request: Request| {
             let (mut parts, body) = request.into_parts();
-            let request_id = parts.headers.get(&portreeve_http::REQUEST_ID).cloned();
             let segments = RawPathParams::from_request_parts(&mut parts, &()).await;
-            let answer = match segments {
-                Ok(segments) => {
-                    let (segments, body) = (Some(segments), Mutex::new(body));
-                    let portreeve = Arc::clone(&portreeve);
-                    run(Ask {
-                        portreeve,
-                        parts,
-                        body,
-                        segments,
-                        method,
-                        operation,
-                    })
-                    .await
-                }
+            let named = segments.is_ok();
+            let received = Arc::new(Received {
+                parts,
+                segments: segments.ok(),
+                method,
+                operation,
+                denied: OnceLock::new(),
+            });
+            let answer = if named {
+                run(Ask {
+                    portreeve: Arc::clone(&portreeve),
+                    received: Arc::clone(&received),
+                    body: Mutex::new(body),
+                })
+                .await
+            } else {
                 // A path that is no text names nothing.
-                Err(_) => Err(ServiceError::NotFound.into()),
+                Err(ServiceError::NotFound.into())
             };
-            answer.unwrap_or_else(|failure| failure.answer(&portreeve, request_id.as_ref()))
+            match answer {
+                Ok(response) => response,
+                Err(failure) => failure.answer(&portreeve, &received).await,
+            }
         },
     )
 }

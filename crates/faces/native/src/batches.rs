@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use crate::ask::{Answer, Ask};
 use crate::decode::{self, Batch};
+use crate::denials;
 use crate::encode::{data, json_bytes};
 
 pub(crate) async fn create(ask: &Ask, asked: &[Asked]) -> Answer {
@@ -96,7 +97,8 @@ async fn run(ask: &Ask, asked: &[Asked]) -> Result<Changes, crate::error::Failur
     let work = async |caller: Caller| -> Result<Changes, ServiceError> {
         portreeve.change(&caller, asked.to_vec()).await
     };
-    Ok(portreeve.as_caller(ask.token()?, ask.facts(), work).await?)
+    let changed = portreeve.as_caller(ask.token()?, ask.facts(), work).await;
+    Ok(changed.inspect_err(|error| ask.note_denied(denials::of_changes(asked, error)))?)
 }
 
 fn records(portreeve: &Portreeve, status: StatusCode, changes: &Changes) -> Response {

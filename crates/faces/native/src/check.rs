@@ -5,13 +5,17 @@ use portreeve_service::CheckRequest;
 use serde_json::json;
 
 use crate::ask::{Answer, Ask};
+use crate::decode::Object;
 use crate::encode::json;
 use crate::error::Failure;
+
+const CHECK: &[&str] = &["subject", "action", "collection", "key", "send"];
+const EXPLAIN: &[&str] = &["decision", "subject", "action", "collection", "key", "send"];
 
 pub(crate) async fn check(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
     let caller = ask.caller().await?;
-    let question = question(&mut ask).await?;
+    let question = question(ask.object(CHECK).await?)?;
     // Without this, nobody could be told apart from somebody who may not ask about others.
     if question.subject.is_some() && caller.user().is_none() {
         return Err(Failure::Unauthenticated);
@@ -31,15 +35,23 @@ pub(crate) async fn check(mut ask: Ask) -> Answer {
 pub(crate) async fn explain(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
     let caller = ask.account().await?;
-    let question = question(&mut ask).await?;
+    let mut body = ask.object(EXPLAIN).await?;
+    if let Some(id) = body.optional_text("decision")? {
+        // It says all that the others would.
+        if let Some(name) = EXPLAIN[1..].iter().find(|name| body.has(name)) {
+            return Err(Failure::member(name, "cannot be sent with a decision"));
+        }
+        let portreeve = ask.portreeve();
+        let explained = portreeve.explain_decision(&caller, &id).await?;
+        return Ok(json(portreeve, StatusCode::OK, &explained));
+    }
+    let question = question(body)?;
     let portreeve = ask.portreeve();
     let explained = portreeve.explain(&caller, &question).await?;
     Ok(json(portreeve, StatusCode::OK, &explained))
 }
 
-async fn question(ask: &mut Ask) -> Result<CheckRequest, Failure> {
-    let known = &["subject", "action", "collection", "key", "send"];
-    let mut body = ask.object(known).await?;
+fn question(mut body: Object) -> Result<CheckRequest, Failure> {
     let question = CheckRequest {
         subject: body.optional_text("subject")?,
         action: body.text("action")?,

@@ -15,6 +15,7 @@ use portreeve_http::{
 };
 use portreeve_service::{Portreeve, ServiceError};
 
+use crate::ask::Received;
 use catalogue::*;
 pub use catalogue::{CODES, Code};
 
@@ -134,15 +135,14 @@ impl Failure {
     }
 
     /// The answer, with what only this request has.
-    pub fn answer(self, portreeve: &Portreeve, request_id: Option<&HeaderValue>) -> Response {
+    pub async fn answer(self, portreeve: &Portreeve, received: &Received) -> Response {
         let mut problem = self.problem();
         let mut decision = None;
-        match &self {
+        if let Self::Service(error) = &self {
             // A decision against a caller can be looked up: by an id in the body where he knows that something is
             // there, in a header where the body must be the same for what is not.
-            Self::Service(error) if is_decision(error) => {
-                let id = portreeve.new_id().to_string();
-                let request_id = request_id.and_then(|id| id.to_str().ok());
+            if let Some(id) = received.remember(portreeve, error).await {
+                let request_id = received.id();
                 if problem.status() == StatusCode::FORBIDDEN {
                     tracing::info!(request_id, decision_id = %id, "forbidden");
                     problem = problem.with_text("decision_id", &id);
@@ -151,9 +151,9 @@ impl Failure {
                     tracing::debug!(request_id, decision_id = %id, "not found");
                 }
                 decision = HeaderValue::from_str(&id).ok();
+            } else if problem.status().is_server_error() {
+                log(error, received.id());
             }
-            Self::Service(error) if problem.status().is_server_error() => log(error, request_id),
-            _ => {}
         }
         let busy = problem.status() == StatusCode::SERVICE_UNAVAILABLE;
         let mut response = problem.into_response();
@@ -237,15 +237,6 @@ impl Failure {
                 problem.with_text("parameter", "filter")
             }
         }
-    }
-}
-
-// Whether it is the caller's rights that have decided.
-fn is_decision(error: &ServiceError) -> bool {
-    match error {
-        ServiceError::Forbidden | ServiceError::NotFound | ServiceError::Partly { .. } => true,
-        ServiceError::At { error, .. } => is_decision(error),
-        _ => false,
     }
 }
 
@@ -428,17 +419,14 @@ fn bounded(detail: Cow<'static, str>) -> Cow<'static, str> {
     Cow::Owned(text)
 }
 
-fn log(error: &ServiceError, request_id: Option<&HeaderValue>) {
+fn log(error: &ServiceError, request_id: &str) {
     let mut causes = String::new();
     let mut cause = error.source();
     while let Some(error) = cause {
         let _ = write!(causes, ": {error}");
         cause = error.source();
     }
-    tracing::error!(
-        request_id = request_id.and_then(|id| id.to_str().ok()),
-        "{error}{causes}"
-    );
+    tracing::error!(request_id, "{error}{causes}");
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod batches;
 mod check;
 mod collections;
 mod decode;
+mod denials;
 mod development;
 mod encode;
 mod error;

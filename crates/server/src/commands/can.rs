@@ -75,7 +75,8 @@ fn object(text: &str) -> Result<Map<String, Json>, Failure> {
     }
 }
 
-fn text(explained: &Explained) -> String {
+/// An explanation as text.
+pub(super) fn text(explained: &Explained) -> String {
     let explanation = &explained.explanation;
     let mut text = format!("{}: {}\n", explanation.decision, explanation.summary);
     let roles = explanation.roles.join(", ");

@@ -95,6 +95,9 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     if let Err(error) = portreeve.seal_audit().await {
         tracing::error!(%error, "the last lines of the audit trail are not sealed yet");
     }
+    if let Err(error) = portreeve.keep_denials().await {
+        tracing::error!(%error, "the last denials are not kept");
+    }
     served?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -156,6 +159,11 @@ async fn housekeeping(portreeve: Arc<Portreeve>) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "expired sessions forgotten"),
             Err(error) => tracing::warn!(%error, "expired sessions could not be forgotten"),
+        }
+        match portreeve.forget_denials().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old denials forgotten"),
+            Err(error) => tracing::warn!(%error, "old denials could not be forgotten"),
         }
         if let Err(error) = portreeve.tidy_mails().await {
             tracing::warn!(%error, "codes that are over could not be forgotten");

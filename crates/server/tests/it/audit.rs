@@ -177,3 +177,42 @@ fn a_backup_keeps_the_chain() {
         report["sealed"].as_u64().map(|sealed| sealed + 2)
     );
 }
+
+#[test]
+fn a_denial_is_explained_by_its_id() {
+    let place = Place::filled();
+    let server = place.serve(&["--dev"]);
+    let anna = server.sign_in("anna", "anna-learns-1");
+    let score = json!({ "score": 100 });
+    let (status, denied) = server.ask("PATCH", "/v1/records/grades/1", Some(&anna), Some(score));
+    assert_eq!(status, 403, "{denied}");
+    let id = denied["decision_id"].as_str().unwrap();
+    // What is in memory is written down before it stops.
+    assert_eq!(server.stop(), 0);
+    let told = place.run(&["explain", id]).good().out;
+    for said in [
+        "answer    forbidden",
+        "action    data.update.one",
+        "on        grades",
+        "judged again under version 1",
+        "deny: no role in force allows data.update.one on grades",
+        "note: what was sent is not kept",
+    ] {
+        assert!(told.contains(said), "'{said}' is missing: {told}");
+    }
+    let json = place.run(&["explain", id, "--json"]).good().json();
+    assert_eq!(json["denial"]["id"], id);
+    assert_eq!(json["judged_again"]["decision"], "deny");
+    place
+        .run(&["explain", "01a20236-7599-7b48-ab30-a5b82cb0b8e3"])
+        .failed(&["no decision", "[audit]"]);
+    // And nothing of it where nothing is to be kept.
+    place.write("portreeve.toml", "[audit]\ndenials = \"none\"\n");
+    let server = place.serve(&["--dev", "--config", "portreeve.toml"]);
+    let anna = server.sign_in("anna", "anna-learns-1");
+    let score = json!({ "score": 100 });
+    let (_, denied) = server.ask("PATCH", "/v1/records/grades/1", Some(&anna), Some(score));
+    assert_eq!(server.stop(), 0);
+    let id = denied["decision_id"].as_str().unwrap();
+    place.run(&["explain", id]).failed(&["no decision"]);
+}

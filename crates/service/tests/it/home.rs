@@ -124,12 +124,21 @@ impl std::ops::Deref for Home {
 }
 
 pub async fn open(folder: &Folder, clock: &Arc<FakeClock>, seed: u64) -> Arc<Portreeve> {
-    Portreeve::open(Options {
-        synchronous: Synchronous::Normal,
-        ..Options::new(&folder.0, clock.clone(), Arc::new(Seeded(Mutex::new(seed))))
-    })
-    .await
-    .unwrap()
+    open_with(folder, clock, seed, |_| {}).await
+}
+
+/// The same, opened otherwise.
+pub async fn open_with(
+    folder: &Folder,
+    clock: &Arc<FakeClock>,
+    seed: u64,
+    change: impl FnOnce(&mut Options),
+) -> Arc<Portreeve> {
+    let entropy = Arc::new(Seeded(Mutex::new(seed)));
+    let mut options = Options::new(&folder.0, clock.clone(), entropy);
+    options.synchronous = Synchronous::Normal;
+    change(&mut options);
+    Portreeve::open(options).await.unwrap()
 }
 
 impl Home {

@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod collections;
+mod decisions;
 mod home;
 mod load;
 mod mail;

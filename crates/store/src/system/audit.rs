@@ -2,8 +2,9 @@
 
 use crate::audit::{AuditHead, AuditReport};
 use crate::store::{asked, written};
+use crate::work::decisions;
 use crate::work::seal::{self, Check};
-use crate::{StoreError, System};
+use crate::{KeptDecision, StoreError, System};
 
 impl System<'_> {
     /// Seals audit lines that are committed and not sealed, one batch in one transaction; tells how many there were.
@@ -34,5 +35,21 @@ impl System<'_> {
             after = last;
         }
         Ok(check.finish())
+    }
+
+    /// Keeps denials, so that they can be explained later.
+    pub async fn keep_decisions(&self, kept: Vec<KeptDecision>) -> Result<(), StoreError> {
+        written!(self.store, Shared, writing => decisions::keep(writing, &kept))
+    }
+
+    /// A denial that was kept.
+    pub async fn decision(&self, id: &str) -> Result<Option<String>, StoreError> {
+        asked!(self.store, connection => decisions::find(connection, id))
+    }
+
+    /// Forgets denials of before this moment, and the oldest beyond so many; tells how many there were.
+    pub async fn forget_decisions(&self, before: i64, most: u32) -> Result<u64, StoreError> {
+        let most = i64::from(most);
+        written!(self.store, Shared, writing => decisions::forget(writing, before, most))
     }
 }

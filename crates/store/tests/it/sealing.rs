@@ -1,10 +1,10 @@
-use portreeve_store::{AuditFault as Fault, AuditHead, AuditReport, Store};
+use portreeve_store::{AuditFault as Fault, AuditHead, AuditReport, KeptDecision, Store};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 
 use super::ON;
-use crate::world::{Home, List, On, World};
+use crate::world::{Home, List, NOW, On, World};
 
 const NOTHING: &str = "collections: {}\n";
 
@@ -343,4 +343,31 @@ fn every_single_alteration_is_found() {
             Ok(())
         })
         .unwrap();
+}
+
+#[tokio::test]
+async fn denials_are_kept_found_and_forgotten() {
+    let world = super::world(NOTHING).await;
+    let system = world.store.system();
+    let kept = |number: i64| KeptDecision {
+        id: format!("d{number}"),
+        at: NOW + number,
+        decision: json!({ "number": number }).to_string(),
+    };
+    let before = world.digest().await;
+    system
+        .keep_decisions((0..6).map(kept).collect())
+        .await
+        .unwrap();
+    // The same once more, as after an answer that got lost.
+    system.keep_decisions(vec![kept(5)]).await.unwrap();
+    assert_eq!(world.digest().await, before);
+    let found = async |number: i64| system.decision(&format!("d{number}")).await.unwrap();
+    assert_eq!(found(3).await, Some(kept(3).decision));
+    assert_eq!(found(6).await, None);
+    assert_eq!(system.forget_decisions(NOW + 2, 100).await.unwrap(), 2);
+    assert_eq!((found(1).await, found(2).await.is_some()), (None, true));
+    assert_eq!(system.forget_decisions(NOW, 1).await.unwrap(), 3);
+    assert_eq!((found(4).await, found(5).await.is_some()), (None, true));
+    assert_eq!(system.forget_decisions(NOW, 1).await.unwrap(), 0);
 }

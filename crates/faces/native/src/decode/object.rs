@@ -45,6 +45,11 @@ impl Object {
         text.ok_or_else(|| self.wrong(name, "is missing; send a text"))
     }
 
+    /// Whether it is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|json| !json.is_null())
+    }
+
     /// A text that may be there.
     pub fn optional_text(&mut self, name: &str) -> Result<Option<String>, Failure> {
         match self.take(name) {

@@ -6,6 +6,7 @@ mod aggregates;
 mod batches;
 mod bookkeeping;
 mod conditions;
+mod decisions;
 mod filters;
 mod hostile;
 mod mail;
