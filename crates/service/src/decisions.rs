@@ -83,7 +83,8 @@ pub enum DeniedPrincipal {
 pub struct Denial {
     /// The id its caller was given.
     pub id: Uuid,
-    /// When, microseconds since 1970.
+    /// When, microseconds since 1970; as JSON a moment like any other.
+    #[serde(with = "moment")]
     pub at: i64,
     /// What its caller was told: the code of an error.
     pub answer: String,
@@ -124,6 +125,21 @@ pub struct Denial {
     pub shortened: bool,
     /// The policy version it was decided under.
     pub policy_version: u64,
+}
+
+mod moment {
+    use portreeve_model::{timestamp, timestamp_text};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(at: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&timestamp_text(*at))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        timestamp(&text).map_err(|_| D::Error::custom("no moment"))
+    }
 }
 
 /// What is remembered.

@@ -76,7 +76,8 @@ impl Received {
             let text = |name| self.segment(name).map(str::to_owned);
             DeniedAsk {
                 action: denials::action(&self.operation).map(str::to_owned),
-                collection: text("collection"),
+                collection: text("collection")
+                    .or_else(|| denials::collection(&self.operation).map(str::to_owned)),
                 key: text("key"),
             }
         });

@@ -6,7 +6,7 @@ use portreeve_service::{Asked, AskedWhat, DeniedAsk, ServiceError};
 /// The action behind an operation, where there is one.
 pub(crate) fn action(operation: &str) -> Option<&'static str> {
     Some(match operation {
-        "records.list" => "data.read.many",
+        "records.list" | "audit.list" => "data.read.many",
         "records.one" => "data.read.one",
         "records.aggregate" => "data.read.count",
         "records.create" => "data.create.one",
@@ -22,6 +22,11 @@ pub(crate) fn action(operation: &str) -> Option<&'static str> {
         "access.apply" => "policy.apply",
         _ => return None,
     })
+}
+
+/// The collection it is about, where the path does not name one.
+pub(crate) fn collection(operation: &str) -> Option<&'static str> {
+    (operation == "audit.list").then_some("audit")
 }
 
 /// What one of several changes was about: the one that the error names, or the one there is.

@@ -139,6 +139,7 @@ fn routes() -> Routes {
             "/v1/aggregates/{collection}",
             get("records.aggregate", aggregates::list),
         ),
+        ("/v1/audit", get("audit.list", records::audit)),
         ("/v1/subscribe", get("subscribe", subscribe::subscribe)),
         ("/v1/changes", post("changes", batches::changes)),
         ("/v1/check", post("check", check::check)),

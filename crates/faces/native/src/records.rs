@@ -23,7 +23,17 @@ const LIST_CAPACITY: usize = 8 * 1024;
 const ONE_CAPACITY: usize = 1024;
 
 pub(crate) async fn list(ask: Ask) -> Answer {
-    let asked = decode::list(ask.collection()?, ask.query())?;
+    let collection = ask.collection()?;
+    list_of(ask, collection).await
+}
+
+/// `/v1/audit`: the audit trail is a collection like any other.
+pub(crate) async fn audit(ask: Ask) -> Answer {
+    list_of(ask, CollectionName::main("audit")).await
+}
+
+async fn list_of(ask: Ask, collection: CollectionName) -> Answer {
+    let asked = decode::list(collection, ask.query())?;
     let caller = ask.caller().await?;
     let limit = asked.request.limit;
     let sink = JsonSink::new(LIST, LIST_CAPACITY);

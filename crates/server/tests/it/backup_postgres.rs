@@ -54,6 +54,43 @@ fn untouched(database: &TestDatabase) {
 }
 
 #[test]
+fn the_chain_of_the_audit_trail_goes_along() {
+    let Some(postgres) = Postgres::find() else {
+        return;
+    };
+    let (from, to) = (postgres.database(), postgres.database());
+    let place = Place::new();
+    filled(&place, &from, ACCESS, crate::program::LINES);
+    let (old, new) = (On::new(&place, &from), On::new(&place, &to));
+    let head = old.run(&["audit", "head"]).good().out;
+    let verify = ["audit", "verify", "--head", head.trim(), "--json"];
+    let before = old.run(&verify).good().json();
+    assert_eq!(
+        (&before["waiting"], &before["good"]),
+        (&json!(0), &json!(true))
+    );
+    old.run(&["backup", "b.backup"]).good();
+    new.run(&["restore", "b.backup"]).good();
+    let restored = new.run(&verify).good().json();
+    assert_eq!(
+        (&restored["waiting"], &restored["sealed"]),
+        (&json!(1), &before["sealed"])
+    );
+    new.run(&["user", "create", "cy", "--no-password"]).good();
+    let after = new.run(&verify).good().json();
+    let sealed = before["sealed"].as_u64().map(|sealed| sealed + 2);
+    assert_eq!(
+        (&after["waiting"], after["sealed"].as_u64()),
+        (&json!(0), sealed)
+    );
+    to.sql("UPDATE portreeve.audit SET why = 'because' WHERE id = 1");
+    let told = new.run(&["audit", "verify"]);
+    assert_eq!(told.code, 1, "{}", told.err);
+    let said = "altered: line 1 does not say what was sealed at position 1";
+    assert!(told.out.contains(said), "{}", told.out);
+}
+
+#[test]
 fn what_is_backed_up_is_restored() {
     let Some(postgres) = Postgres::find() else {
         return;

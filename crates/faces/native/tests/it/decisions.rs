@@ -178,6 +178,26 @@ async fn the_trail_is_paged_by_id() {
     assert!(ids.len() > 4, "{ids:?}");
     assert_eq!(ids, all);
     let anna = world.token("anna").await;
-    let reply = world.get("/v1/records/audit", &anna).await;
-    assert_eq!(reply.code(), "not_found");
+    // It has a route of its own as well, which is the same.
+    for path in ["/v1/records/audit", "/v1/audit"] {
+        let reply = world.get(path, &anna).await;
+        assert_eq!(reply.code(), "not_found", "{path}");
+        let denial = explained(&world, &id(&reply)).await["denial"].take();
+        assert_eq!(
+            (&denial["action"], &denial["collection"]),
+            (&json!("data.read.many"), &json!("audit"))
+        );
+        assert!(denial["at"].as_str().unwrap().ends_with('Z'), "{denial}");
+    }
+    let query = "?sort=id&limit=3&filter=action+%3D+'user.create'";
+    let [one, other] = [
+        world
+            .get(&format!("/v1/records/audit{query}"), &admin)
+            .await,
+        world.get(&format!("/v1/audit{query}"), &admin).await,
+    ];
+    assert_eq!(
+        (one.data(), one.data().as_array().unwrap().len()),
+        (other.data(), 3)
+    );
 }

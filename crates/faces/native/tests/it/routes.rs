@@ -46,6 +46,7 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("PATCH", "/v1/records/{collection}/{key}", 415),
     ("DELETE", "/v1/records/{collection}/{key}", 404),
     ("GET", "/v1/aggregates/{collection}", 404),
+    ("GET", "/v1/audit", 404),
     ("GET", "/v1/subscribe", 404),
     ("POST", "/v1/changes", 415),
     ("POST", "/v1/check", 415),
