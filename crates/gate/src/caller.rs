@@ -35,6 +35,8 @@ pub struct CredentialFacts {
 pub struct Caller {
     pub(crate) principal: Principal,
     pub(crate) roles: Arc<RoleSet>,
+    // With their times, for what the caller hands out: nobody grants for longer than he holds.
+    pub(crate) bindings: Arc<[Binding]>,
     pub(crate) narrowing: Option<Arc<RoleSet>>,
     pub(crate) context: Context,
     pub(crate) epoch: u64,

@@ -29,6 +29,7 @@
 //! ```
 
 mod aggregate;
+mod authority;
 mod authorize;
 mod cache;
 mod caller;
@@ -41,6 +42,7 @@ mod refused;
 mod subscribe;
 
 pub use aggregate::*;
+pub use authority::Authority;
 pub use authorize::{Gate, ListRequest, Sent};
 pub use caller::{Caller, CredentialFacts, Principal};
 pub use literals::{caller_value, take_literals};

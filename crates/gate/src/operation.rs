@@ -1,5 +1,6 @@
 //! What can be asked, as data, and the proof that it was allowed.
 
+mod access;
 mod change;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use portreeve_policy::{Binding, Context, DeleteTemplate, Document, Snapshot, Wri
 
 use crate::{Principal, ReadPlan};
 
+pub use access::*;
 pub use change::*;
 
 /// Proof that the gate has allowed `operation` for one caller under one policy version. The store executes nothing
@@ -160,6 +162,9 @@ pub struct ApplyPolicy {
     pub drops: Vec<Drop>,
     /// Fields that keep their data under a new name.
     pub renames: Vec<Rename>,
+    /// Whether it changes who may do what: roles, profiles, rules, actions, registration, the columns of accounts, or
+    /// which tables of others are collections.
+    pub rights: bool,
 }
 
 /// Data that falls away.

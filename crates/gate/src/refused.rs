@@ -9,6 +9,10 @@ pub enum Refused {
     /// The caller can see it and may not do this with it.
     #[error("you may not do this here")]
     Forbidden,
+    /// What would be handed out, authored or touched goes beyond the caller's own rights. It is told what, where he has
+    /// written it himself.
+    #[error("this goes beyond your own rights{}", .0.as_ref().map(|what| format!(": {what}")).unwrap_or_default())]
+    Beyond(Option<String>),
     /// A field that does not exist for this caller.
     #[error("{0}")]
     UnknownField(String),

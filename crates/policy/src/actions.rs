@@ -120,6 +120,11 @@ impl Actions {
             .collect()
     }
 
+    /// The actions that are not on records.
+    pub fn special(&self) -> impl Iterator<Item = ActionId> {
+        (RECORD_ACTIONS..self.names.len() as u16).map(ActionId)
+    }
+
     /// Every name a pattern may be: the actions and their prefixes.
     pub fn patterns(&self) -> Vec<&str> {
         let mut all: Vec<&str> = vec!["*"];

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod coverage;
+mod parts;
 mod profiles;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -10,12 +11,12 @@ use std::sync::Arc;
 use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, Operand, Rule, Slot};
 
 use crate::snapshot::{
-    ANY_NAMESPACE, CompiledRole, Entry, Namespaces, PLAIN_ALLOW, PLAIN_DENY, Snapshot,
+    ANY_NAMESPACE, CompiledRole, Entry, Namespaces, PLAIN_ALLOW, PLAIN_DENY, RoleReads, Snapshot,
     SpecialEntry, SpecialTarget, WildEntry,
 };
 use crate::{
-    ActionId, Actions, Body, Document, Effect, FieldSet, FieldValue, Permission, Place, Problem,
-    Purpose, Resolver, RoleDefinition, RuleDefinition, build_catalog, suggestion,
+    ActionId, Actions, Body, BoundTo, Document, Effect, FieldSet, FieldValue, Permission, Place,
+    Problem, Purpose, Resolver, RoleDefinition, RuleDefinition, build_catalog, suggestion,
 };
 
 /// The roles that always exist.
@@ -29,6 +30,7 @@ pub(crate) struct Compiler<'a> {
     problems: Vec<Problem>,
     interned: HashSet<Arc<Body>>,
     attributes: BTreeSet<String>,
+    role_reads: RoleReads,
 }
 
 impl Compiler<'_> {
@@ -49,6 +51,7 @@ impl Compiler<'_> {
             problems: vec![],
             interned: HashSet::new(),
             attributes: BTreeSet::new(),
+            role_reads: RoleReads::Named(BTreeSet::new()),
         };
         compiler.declarations(document);
         // A rule that refers to itself would be expanded without end.
@@ -58,16 +61,7 @@ impl Compiler<'_> {
         let mut definitions: Vec<RoleDefinition> = document.roles.clone();
         for key in BUILT_IN_ROLES {
             if !definitions.iter().any(|role| role.key == key) {
-                definitions.push(RoleDefinition {
-                    key: key.into(),
-                    administrator: key == "admin",
-                    permissions: if key == "user" {
-                        vec![own_account()]
-                    } else {
-                        vec![]
-                    },
-                    ..RoleDefinition::default()
-                });
+                definitions.extend(built_in_role(key));
             }
         }
         let mut roles = vec![];
@@ -97,25 +91,24 @@ impl Compiler<'_> {
             roles.push(Arc::new(compiler.role(definition)));
         }
         let profiles = compiler.profiles(&document.profiles, &roles, &places);
-        for role in &document.registration.roles {
-            match places.get(role) {
-                None => compiler.fail(
-                    &Place::default(),
-                    "unknown_role",
-                    format!(
-                        "registration names role '{role}', which does not exist{}",
-                        suggestion(role, places.keys().map(String::as_str))
-                    ),
-                ),
-                Some(place) if roles[*place].administrator => compiler.fail(
-                    &Place::default(),
-                    "conflict",
-                    format!("registration must not hand out '{role}': it is an administrator"),
-                ),
-                Some(_) => {}
+        compiler.registration(&document.registration.roles, &roles, &places);
+        let roles_of = definitions.iter().map(|role| {
+            let by: Arc<[String]> = role.assignable_by.clone().into();
+            (BoundTo::Role(role.key.clone()), &role.place, by)
+        });
+        let profiles_of = document.profiles.iter().map(|profile| {
+            let by: Arc<[String]> = profile.assignable_by.clone().into();
+            (BoundTo::Profile(profile.key.clone()), &profile.place, by)
+        });
+        let mut assignable = HashMap::new();
+        for (what, place, by) in roles_of.chain(profiles_of) {
+            compiler.assigners(place, &by, &places);
+            if !by.is_empty() {
+                assignable.insert(what, by);
             }
         }
         let (problems, attributes) = (compiler.problems, compiler.attributes);
+        let role_reads = compiler.role_reads;
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -130,6 +123,8 @@ impl Compiler<'_> {
             fallback,
             registration: document.registration.roles.clone().into(),
             rule_attributes: Arc::new(attributes),
+            role_reads: Arc::new(role_reads),
+            assignable: Arc::new(assignable),
             namespaces: Arc::new(namespaces),
             sets: Arc::default(),
         })
@@ -140,15 +135,7 @@ impl Compiler<'_> {
         definition: &RoleDefinition,
         version: u64,
     ) -> Result<Snapshot, Vec<Problem>> {
-        let mut compiler = Compiler {
-            catalog: &snapshot.catalog,
-            namespaces: &snapshot.namespaces,
-            actions: &snapshot.actions,
-            rules: &snapshot.rules,
-            problems: vec![],
-            interned: HashSet::new(),
-            attributes: BTreeSet::new(),
-        };
+        let mut compiler = Compiler::over(snapshot);
         let role = Arc::new(compiler.role(definition));
         let place = snapshot.role_places.get(&definition.key).copied();
         if definition.fallback
@@ -162,6 +149,10 @@ impl Compiler<'_> {
                 "another role is marked fallback already".into(),
             );
         }
+        // A role may name itself before it is there.
+        let mut named = (*snapshot.role_places).clone();
+        named.entry(definition.key.clone()).or_insert(usize::MAX);
+        compiler.assigners(&definition.place, &definition.assignable_by, &named);
         let administrator_changed =
             place.is_some_and(|place| snapshot.roles[place].administrator != role.administrator);
         if administrator_changed
@@ -185,7 +176,7 @@ impl Compiler<'_> {
         if !compiler.problems.is_empty() {
             return Err(compiler.problems);
         }
-        let attributes = compiler.attributes;
+        let (attributes, role_reads) = (compiler.attributes, compiler.role_reads);
         let mut next = snapshot.clone();
         next.version = version;
         next.sets = Arc::default();
@@ -208,6 +199,20 @@ impl Compiler<'_> {
         }
         if !attributes.is_subset(&next.rule_attributes) {
             Arc::make_mut(&mut next.rule_attributes).extend(attributes);
+        }
+        let mut reads = (*next.role_reads).clone();
+        reads.extend(&role_reads);
+        if reads != *next.role_reads {
+            next.role_reads = Arc::new(reads);
+        }
+        let what = BoundTo::Role(definition.key.clone());
+        if next.assignable_by(&what) != definition.assignable_by {
+            let assignable = Arc::make_mut(&mut next.assignable);
+            if definition.assignable_by.is_empty() {
+                assignable.remove(&what);
+            } else {
+                assignable.insert(what, definition.assignable_by.clone().into());
+            }
         }
         Ok(next)
     }
@@ -699,9 +704,16 @@ impl Parts {
     }
 }
 
-fn own_account() -> Permission {
-    Permission {
+/// A role that always exists, as it is where nobody has written it otherwise.
+pub fn built_in_role(key: &str) -> Option<RoleDefinition> {
+    let own_account = || Permission {
         actions: vec!["account".into()],
         ..Permission::default()
-    }
+    };
+    BUILT_IN_ROLES.contains(&key).then(|| RoleDefinition {
+        key: key.into(),
+        administrator: key == "admin",
+        permissions: (key == "user").then(own_account).into_iter().collect(),
+        ..RoleDefinition::default()
+    })
 }

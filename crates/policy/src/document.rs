@@ -11,6 +11,7 @@ use crate::{ExistingSection, Place};
 
 mod bookkeeping;
 mod cases;
+mod cell;
 mod node;
 mod overflow;
 mod position;
@@ -215,6 +216,8 @@ pub struct RoleDefinition {
     pub enforce_tfa: bool,
     /// May use the console.
     pub app_access: bool,
+    /// Roles whose holders may hand it out.
+    pub assignable_by: Vec<String>,
     /// Where it stands.
     pub place: Place,
 }

@@ -33,12 +33,13 @@ pub struct RoleSet {
     ledger: Arc<Ledger>,
 }
 
-struct RoleEntry {
-    role: Arc<CompiledRole>,
-    clip: Option<Arc<BTreeSet<CollectionId>>>,
-    addresses: Vec<Arc<[IpNet]>>,
+#[derive(Clone)]
+pub(crate) struct RoleEntry {
+    pub role: Arc<CompiledRole>,
+    pub clip: Option<Arc<BTreeSet<CollectionId>>>,
+    pub addresses: Vec<Arc<[IpNet]>>,
     // Held by whoever comes: anonymous, everyone, fallback.
-    public: bool,
+    pub public: bool,
 }
 
 // The grants for one action on one collection, before conditions of the moment are looked at.
@@ -136,6 +137,23 @@ impl Snapshot {
         }
         self.public_entry("everyone", &mut keys, &mut entries);
         Some(self.intern(keys, entries))
+    }
+
+    /// What one binding leads to, whenever it holds.
+    pub(crate) fn bound(&self, binding: &Binding) -> Vec<RoleEntry> {
+        let (mut keys, mut entries) = (vec![], vec![]);
+        self.bind(binding, &mut keys, &mut entries);
+        entries
+    }
+
+    /// What everybody holds, and what those hold who are bound to nothing else.
+    pub(crate) fn shared(&self, with_fallback: bool) -> Vec<RoleEntry> {
+        let (mut keys, mut entries) = (vec![], vec![]);
+        self.public_entry("everyone", &mut keys, &mut entries);
+        if with_fallback {
+            self.fallback_entry(&mut keys, &mut entries);
+        }
+        entries
     }
 
     fn bind(&self, binding: &Binding, keys: &mut Vec<EntryKey>, entries: &mut Vec<RoleEntry>) {
@@ -241,6 +259,10 @@ impl RoleSet {
             cells: Mutex::default(),
             ledger,
         }
+    }
+
+    pub(crate) fn entries(&self) -> &[RoleEntry] {
+        &self.entries
     }
 
     /// Distinguishes this set from every other one.
@@ -562,7 +584,7 @@ fn in_list(list: &[IpNet], ip: IpAddr) -> bool {
 
 impl RoleEntry {
     // Calls `each` with the permissions of this role for any of `bits` on a collection.
-    fn visit(
+    pub(crate) fn visit(
         &self,
         snapshot: &Snapshot,
         id: CollectionId,
@@ -613,7 +635,7 @@ impl RoleEntry {
         wild.except != 0 && self.role.excepts[wild.except as usize - 1].contains(&id)
     }
 
-    fn visit_special(
+    pub(crate) fn visit_special(
         &self,
         snapshot: &Snapshot,
         on: Option<CollectionId>,

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use portreeve_model::{Catalog, CollectionId, Condition};
 
 use crate::compile::Compiler;
-use crate::{ActionId, Actions, Body, Document, Problem, RuleDefinition};
+use crate::{ActionId, Actions, Body, BoundTo, Document, Problem, RuleDefinition};
 
 /// Rights and catalog of one policy version.
 #[derive(Clone)]
@@ -22,8 +22,36 @@ pub struct Snapshot {
     pub(crate) fallback: Option<usize>,
     pub(crate) registration: Arc<[String]>,
     pub(crate) rule_attributes: Arc<BTreeSet<String>>,
+    pub(crate) role_reads: Arc<RoleReads>,
+    pub(crate) assignable: Arc<HashMap<BoundTo, Arc<[String]>>>,
     pub(crate) namespaces: Arc<Namespaces>,
     pub(crate) sets: Arc<crate::roleset::RoleSets>,
+}
+
+/// Which roles' keys some rule asks for in `$user.roles`: to hold such a role means more than its permissions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RoleReads {
+    /// These and no others.
+    Named(BTreeSet<String>),
+    /// Possibly any: a rule compares a field with them.
+    Any,
+}
+
+impl RoleReads {
+    pub fn reads(&self, role: &str) -> bool {
+        match self {
+            Self::Named(roles) => roles.contains(role),
+            Self::Any => true,
+        }
+    }
+
+    pub fn extend(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (Self::Named(known), Self::Named(more)) => known.extend(more.iter().cloned()),
+            (Self::Named(_), Self::Any) => *self = Self::Any,
+            (Self::Any, _) => {}
+        }
+    }
 }
 
 /// A role as requests see it.
@@ -153,6 +181,81 @@ impl Snapshot {
         version: u64,
     ) -> Result<Self, Vec<Problem>> {
         Compiler::replace_role(self, role, version)
+    }
+
+    /// This snapshot with these profiles in place of all it has.
+    pub fn with_profiles(
+        &self,
+        profiles: &[crate::ProfileDefinition],
+        version: u64,
+    ) -> Result<Self, Vec<Problem>> {
+        Compiler::replace_profiles(self, profiles, version)
+    }
+
+    /// This snapshot with other roles for new accounts.
+    pub fn with_registration(&self, roles: &[String], version: u64) -> Result<Self, Vec<Problem>> {
+        Compiler::replace_registration(self, roles, version)
+    }
+
+    /// This snapshot without a role that no profile, registration or `assignable_by` names; `None` where one does, and
+    /// for the built-in ones.
+    pub fn without_role(&self, key: &str, version: u64) -> Option<Self> {
+        if crate::BUILT_IN_ROLES.contains(&key) {
+            return None;
+        }
+        let place = *self.role_places.get(key)?;
+        let mut held = self.profiles.values().flat_map(|profile| &profile.roles);
+        let named = held.any(|entry| entry.place == place)
+            || self.registration.iter().any(|role| role == key)
+            || self.assignable.iter().any(|(what, by)| {
+                *what != BoundTo::Role(key.into()) && by.iter().any(|role| role == key)
+            });
+        if named {
+            return None;
+        }
+        let moved = |known: usize| if known > place { known - 1 } else { known };
+        let mut next = self.clone();
+        next.version = version;
+        next.sets = Arc::default();
+        next.roles.remove(place);
+        let places = Arc::make_mut(&mut next.role_places);
+        places.remove(key);
+        places.values_mut().for_each(|known| *known = moved(*known));
+        for profile in Arc::make_mut(&mut next.profiles).values_mut() {
+            for entry in &mut profile.roles {
+                entry.place = moved(entry.place);
+            }
+        }
+        next.fallback = self.fallback.filter(|known| *known != place).map(moved);
+        Arc::make_mut(&mut next.assignable).remove(&BoundTo::Role(key.into()));
+        Some(next)
+    }
+
+    /// The roles and profiles that make an administrator for good: at any time and from anywhere.
+    pub fn lasting_administrators(&self) -> (Vec<&str>, Vec<&str>) {
+        let lasts = |role: &CompiledRole| role.administrator && role.when.is_none();
+        let roles = self.roles.iter().filter(|role| lasts(role));
+        let profiles = self.profiles.iter().filter(|(_, profile)| {
+            profile.roles.iter().any(|entry| {
+                lasts(&self.roles[entry.place])
+                    && entry.addresses.is_empty()
+                    && entry.restricted.is_none()
+            })
+        });
+        (
+            roles.map(|role| &*role.key).collect(),
+            profiles.map(|(key, _)| key.as_str()).collect(),
+        )
+    }
+
+    /// The roles whose holders may hand out a role or profile.
+    pub fn assignable_by(&self, what: &BoundTo) -> &[String] {
+        self.assignable.get(what).map_or(&[], |roles| roles)
+    }
+
+    /// The role of those who are bound to nothing else.
+    pub fn fallback_role(&self) -> Option<&Arc<str>> {
+        self.fallback.map(|place| &self.roles[place].key)
     }
 
     /// The policy version.

@@ -37,6 +37,18 @@ pub enum Command {
         #[command(subcommand)]
         command: User,
     },
+    /// Roles: make, show, hand out, take away
+    Role {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Part,
+    },
+    /// Profiles: make, show, hand out, take away
+    Profile {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Part,
+    },
     /// Ask whether a user may do something. Exit code 0: allowed, 1: denied
     Can(Can),
     /// Say what a decision id of an answer stands for, and why it fell as it did
@@ -218,6 +230,84 @@ pub enum User {
     },
     /// List the accounts
     List {
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// What to do with roles, or with profiles.
+#[derive(Subcommand)]
+pub enum Part {
+    /// List them
+    List {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Show one, as an access file has it
+    Show {
+        /// Its name
+        key: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Make one as it stands in an access file, and nothing else of that file
+    Create {
+        /// Its name
+        key: String,
+        /// The access file
+        file: PathBuf,
+        /// A reason, for the audit trail
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Have one fall away. Refused while somebody holds it
+    Delete {
+        /// Its name
+        key: String,
+        /// Take it from whoever holds it
+        #[arg(long)]
+        unbind: bool,
+        /// A reason, for the audit trail
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Bind an account to one
+    Grant {
+        /// Its name
+        key: String,
+        /// The account: name, address, key, number or id
+        user: String,
+        /// Only on this collection, or `namespace/*`; may be given several times
+        #[arg(long, value_name = "COLLECTION")]
+        only: Vec<String>,
+        /// From when, such as 2027-01-31T12:00:00Z
+        #[arg(long, value_name = "MOMENT")]
+        from: Option<String>,
+        /// Until when
+        #[arg(long, value_name = "MOMENT")]
+        until: Option<String>,
+        /// The one that systems with one role to an account show
+        #[arg(long)]
+        primary: bool,
+        /// A reason, for the audit trail
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// End an account's bindings to one
+    Revoke {
+        /// Its name
+        key: String,
+        /// The account: name, address, key, number or id
+        user: String,
+        /// A reason, for the audit trail
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
         #[command(flatten)]
         data: Data,
     },

@@ -11,6 +11,7 @@ mod init;
 mod load;
 mod plan;
 mod restore;
+mod role;
 mod serve;
 mod test;
 mod user;
@@ -38,6 +39,8 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode, Failure>
         Command::Serve(flags) => serve::run(flags, output).await,
         Command::Init(data) => init::run(&data, output).await,
         Command::User { command } => user::run(command, output).await,
+        Command::Role { command } => role::run(role::Kind::Role, command, output).await,
+        Command::Profile { command } => role::run(role::Kind::Profile, command, output).await,
         Command::Can(can) => can::run(can, output).await,
         Command::Test { file, data } => test::run(&file, &data, output).await,
         Command::Plan { file, data } => plan::run(&file, &data, output).await,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use portreeve_gate::{ApplyPolicy, Caller, Rename};
-use portreeve_policy::{Access, Document, Problem, Snapshot};
+use portreeve_policy::{Access, Document, Snapshot};
 use portreeve_store::StoreError;
 
-use crate::plan::{Difference, Dropped, Plan};
+use crate::plan::{Change, Difference, Dropped, Plan};
 use crate::{Portreeve, ServiceError};
 
 /// How many accounts are looked at in one read.
@@ -100,7 +100,7 @@ impl Portreeve {
             return Err(ServiceError::DropsUnconfirmed(plan.drops));
         }
         self.keep_held(&plan.compiled).await?;
-        self.keep_an_administrator(&plan.document).await?;
+        let rights = plan.changes.iter().any(Change::concerns_rights);
         let operation = ApplyPolicy {
             document: Arc::clone(&plan.document),
             compiled: Arc::clone(&plan.compiled),
@@ -108,6 +108,7 @@ impl Portreeve {
             summary: plan.to_json(),
             drops: plan.gate_drops,
             renames: plan.renames,
+            rights,
         };
         let apply = self.gate.apply_policy(caller, operation)?;
         // Before anybody is told: whoever hears of the change is answered by it. In a task of its own, so that nobody who
@@ -194,37 +195,4 @@ impl Portreeve {
             Some(what) => Err(ServiceError::Held { what, holders }),
         }
     }
-
-    // The law of the last administrator: what holds only at times or from some addresses does not count.
-    async fn keep_an_administrator(&self, document: &Document) -> Result<(), ServiceError> {
-        if !self.has_administrator() {
-            return Ok(());
-        }
-        let mut lasting = document.clone();
-        for role in lasting.roles.iter_mut().filter(|role| role.when.is_some()) {
-            role.administrator = false;
-        }
-        for profile in lasting
-            .profiles
-            .iter_mut()
-            .filter(|profile| !profile.addresses.is_empty())
-        {
-            profile.roles.clear();
-            profile.parent = None;
-        }
-        let lasting = Snapshot::compile(&lasting, 0)
-            .map_err(|problems| ServiceError::internal(first(&problems)))?;
-        if self.store.system().has_administrator(&lasting).await? {
-            Ok(())
-        } else {
-            Err(ServiceError::LastAdministrator)
-        }
-    }
-}
-
-fn first(problems: &[Problem]) -> String {
-    problems
-        .first()
-        .map(ToString::to_string)
-        .unwrap_or_default()
 }

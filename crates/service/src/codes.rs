@@ -64,7 +64,11 @@ pub const HELD: &str = "held";
 pub const DROPS_UNCONFIRMED: &str = "drops_unconfirmed";
 /// A change of collections that is not possible while they hold data.
 pub const BAD_CHANGE: &str = "bad_change";
-/// No active administrator would be left.
+/// It would hand out, author or touch more than the caller holds.
+pub const BEYOND_OWN_RIGHTS: &str = "beyond_own_rights";
+/// A built-in role stays as it is.
+pub const BUILT_IN: &str = "built_in";
+/// Nobody would be left to administer.
 pub const LAST_ADMINISTRATOR: &str = "last_administrator";
 /// A line of a file could not be loaded.
 pub const NOT_LOADED: &str = "not_loaded";
@@ -94,7 +98,7 @@ pub const UNCONDITIONAL: &str = "unconditional_change";
 pub const TOO_MANY_SUBSCRIPTIONS: &str = "too_many_subscriptions";
 
 /// All of them.
-pub const ALL: [&str; 45] = [
+pub const ALL: [&str; 47] = [
     TOO_MANY_SUBSCRIPTIONS,
     UNMET,
     PARTLY_FORBIDDEN,
@@ -132,6 +136,8 @@ pub const ALL: [&str; 45] = [
     HELD,
     DROPS_UNCONFIRMED,
     BAD_CHANGE,
+    BEYOND_OWN_RIGHTS,
+    BUILT_IN,
     LAST_ADMINISTRATOR,
     NOT_LOADED,
     READ_ONLY,

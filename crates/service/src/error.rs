@@ -173,7 +173,7 @@ pub enum ServiceError {
         named_by: Vec<String>,
     },
     /// A role or profile that would fall away is held.
-    #[error("{what} cannot fall away while somebody holds it: {}", few(.holders))]
+    #[error("{what} cannot fall away while {} it", held_by(.holders))]
     Held {
         /// `role 'student'`
         what: String,
@@ -186,6 +186,12 @@ pub enum ServiceError {
     /// Collections cannot be changed like that while they hold data.
     #[error("{0}")]
     BadChange(String),
+    /// It would hand out, author or touch more than the caller holds.
+    #[error("this goes beyond your own rights{}", .0.as_ref().map(|what| format!(": {what}")).unwrap_or_default())]
+    Beyond(Option<String>),
+    /// A built-in role stays as it is.
+    #[error("{0}")]
+    BuiltIn(String),
     /// Nobody would be left to administer.
     #[error("this would leave no active administrator")]
     LastAdministrator,
@@ -250,6 +256,8 @@ impl ServiceError {
             Self::Held { .. } => codes::HELD,
             Self::DropsUnconfirmed(_) => codes::DROPS_UNCONFIRMED,
             Self::BadChange(_) => codes::BAD_CHANGE,
+            Self::Beyond(_) => codes::BEYOND_OWN_RIGHTS,
+            Self::BuiltIn(_) => codes::BUILT_IN,
             Self::LastAdministrator => codes::LAST_ADMINISTRATOR,
             Self::NotLoaded(_) => codes::NOT_LOADED,
             Self::ReadOnly => codes::READ_ONLY,
@@ -291,6 +299,7 @@ impl From<Refused> for ServiceError {
         match refused {
             Refused::NotFound => Self::NotFound,
             Refused::Forbidden => Self::Forbidden,
+            Refused::Beyond(what) => Self::Beyond(what),
             Refused::UnknownField(message) => Self::UnknownField(message),
             Refused::BadQuery(message) => Self::BadQuery(message),
             Refused::BadValue { field, message } => Self::BadValue { field, message },
@@ -320,6 +329,8 @@ impl From<StoreError> for ServiceError {
             StoreError::OutOfRange => Self::OutOfRange,
             StoreError::ReadOnly => Self::ReadOnly,
             StoreError::VersionChanged => Self::PolicyChanged,
+            StoreError::LastAdministrator => Self::LastAdministrator,
+            StoreError::Beyond => Self::Beyond(None),
             StoreError::Schema(message) => Self::BadChange(message),
             StoreError::AdministratorExists => {
                 Self::SetupClosed("there is an administrator already")
@@ -356,6 +367,14 @@ fn problems(problems: &[Problem]) -> String {
             "{} problems in the access document, the first: {first}",
             problems.len()
         ),
+    }
+}
+
+fn held_by(holders: &[String]) -> String {
+    match holders {
+        [] => "somebody holds".into(),
+        [one] => format!("{one} holds"),
+        many => format!("{} hold", few(many)),
     }
 }
 

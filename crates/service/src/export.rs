@@ -6,6 +6,8 @@ mod line;
 mod order;
 mod pages;
 
+pub(crate) use pages::Rows;
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;

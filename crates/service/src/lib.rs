@@ -30,7 +30,9 @@
 mod access;
 mod audit;
 mod authn;
+mod authoring;
 mod backup;
+mod bindings;
 mod callers;
 mod changes;
 mod check;
@@ -68,6 +70,7 @@ use portreeve_store::Store;
 pub use access::Applied;
 pub use audit::AuditFilter;
 pub use authn::{SESSION_LIFETIME, SignedIn};
+pub use authoring::{CellChange, RoleChange, Terms};
 pub use backup::{BackupTo, RestoreFrom, Watching, backup, check_backup, restore};
 pub use changes::{Changed, Changes};
 pub use check::{CheckAnswer, CheckRequest};
@@ -91,11 +94,11 @@ pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
 pub use portreeve_gate::{
     AggregateRequest, Asked, AskedWhat, Caller, ListRequest, MAX_SELECTED, MAX_STEPS, MassRequest,
-    Principal, Sent, SubscribeRequest, take_literals,
+    Principal, Rebind, Sent, SubscribeRequest, take_literals,
 };
 pub use portreeve_policy::{
-    Document, Place, Precondition, Problem, RequestFacts, RuleError, parse_operand, parse_rule,
-    print_rule, rule_from_json, rule_to_json,
+    Binding, BoundTo, Document, Place, Precondition, Problem, RequestFacts, RuleError,
+    parse_operand, parse_rule, print_rule, rule_from_json, rule_to_json,
 };
 pub use portreeve_store::{
     AuditFault, AuditFinding, AuditHead, AuditReport, Backup, BackupError, BackupTable, FeedLimits,

@@ -107,6 +107,23 @@ impl Plan {
     }
 }
 
+impl Change {
+    /// Whether it is about who may do what, and not about ordinary collections alone.
+    pub(crate) fn concerns_rights(&self) -> bool {
+        match self.part {
+            Part::Collection | Part::Field | Part::Relation | Part::Index => {
+                self.name == "users" || self.name.starts_with("users.")
+            }
+            Part::Action
+            | Part::Rule
+            | Part::Role
+            | Part::Profile
+            | Part::Existing
+            | Part::Registration => true,
+        }
+    }
+}
+
 impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -101,6 +101,7 @@ async fn compare() {
         Snapshot::compile(&document, 1).unwrap_or_else(|problems| panic!("{problems:?}"));
     let compiled = Arc::new(compiled);
     let operation = ApplyPolicy {
+        rights: true,
         document: Arc::new(document),
         compiled: Arc::clone(&compiled),
         planned_on: 0,

@@ -65,6 +65,15 @@ pub enum StoreError {
     /// There is an administrator already.
     #[error("there is an administrator already")]
     AdministratorExists,
+    /// No administrator would be left.
+    #[error("no active administrator would be left")]
+    LastAdministrator,
+    /// What is stored makes it go beyond the caller's own rights.
+    #[error("this goes beyond the caller's own rights")]
+    Beyond,
+    /// These accounts are bound to what would fall away.
+    #[error("it is held")]
+    Held(Vec<String>),
     /// The tables cannot be changed like this; the text names the collection, the field and the way out.
     #[error("{0}")]
     Schema(String),

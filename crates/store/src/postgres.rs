@@ -352,6 +352,11 @@ impl Database {
         Ok(version)
     }
 
+    /// What is changed from now on is told by the collections of this policy.
+    pub fn know(&self, snapshot: &Snapshot) {
+        self.following.know(snapshot);
+    }
+
     pub async fn session(&self) -> Result<Session, StoreError> {
         Session::of(&self.pool).await
     }

@@ -387,6 +387,13 @@ impl Database {
             .await
     }
 
+    /// Changes are captured under this policy from now on: it has the same collections as the one before.
+    pub fn know(&self, snapshot: &Snapshot) {
+        if self.ring.captured() == Some(snapshot.version() - 1) {
+            self.ring.capture(snapshot.version());
+        }
+    }
+
     /// The change feed.
     pub fn ring(&self) -> &Arc<Ring> {
         &self.ring

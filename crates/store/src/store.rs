@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use portreeve_gate::{
-    Aggregates, ApplyPolicy, Authorized, Change, Create, CreateUser, Delete, Explain, ListUsers,
-    Mass, Read, SetPassword, Update,
+    Aggregates, ApplyPolicy, Author, Authorized, Bind, Change, Create, CreateUser, Delete, Explain,
+    Judged, ListUsers, Mass, Read, Rebind, SetPassword, Unbind, Update,
 };
 use portreeve_model::{Catalog, CollectionId, FieldId, RecordSink, Value};
 use portreeve_policy::{Facts, FoundSchema, Record};
 
-use crate::work::system;
+use crate::work::{access, system};
 use crate::{
     AccountSummary, ChangeResult, Location, OpenError, ReadOutcome, StoreError, StoreOptions,
     System, WriteOutcome,
@@ -254,6 +254,41 @@ impl Store {
     /// Publish the compiled snapshot to the gate before acknowledging it.
     pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
         on!(self, database => database.apply_policy(apply).await)
+    }
+
+    /// Changes roles, profiles or registration. Publish the compiled snapshot to the gate before acknowledging it.
+    pub async fn author(
+        &self,
+        author: Authorized<Judged<Author>>,
+    ) -> Result<((), Stale), StoreError> {
+        let compiled = Arc::clone(&author.operation().operation().compiled);
+        let made = done!(self, Alone, writing => access::author(writing, &author))?;
+        on!(self, database => database.know(&compiled));
+        Ok(made)
+    }
+
+    /// Binds an account to a role or profile. Gives the binding's id.
+    pub async fn bind(
+        &self,
+        bind: Authorized<Judged<Bind>>,
+    ) -> Result<(String, Stale), StoreError> {
+        done!(self, Alone, writing => access::bind(writing, &bind))
+    }
+
+    /// Gives a binding other times.
+    pub async fn rebind(
+        &self,
+        rebind: Authorized<Judged<Rebind>>,
+    ) -> Result<((), Stale), StoreError> {
+        done!(self, Alone, writing => access::rebind(writing, &rebind))
+    }
+
+    /// Ends a binding.
+    pub async fn unbind(
+        &self,
+        unbind: Authorized<Judged<Unbind>>,
+    ) -> Result<((), Stale), StoreError> {
+        done!(self, Alone, writing => access::unbind(writing, &unbind))
     }
 
     /// Makes an account. Returns its number.

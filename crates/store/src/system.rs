@@ -7,10 +7,10 @@ mod mail;
 use std::sync::Arc;
 
 use portreeve_gate::{CreateUser, CredentialFacts};
-use portreeve_policy::{Document, Snapshot};
+use portreeve_policy::{Document, ProfileDefinition, RoleDefinition, Snapshot};
 
 use crate::store::{asked, done, on, written};
-use crate::work::system;
+use crate::work::{access, system};
 use crate::{Store, StoreError};
 
 pub use mail::{
@@ -144,6 +144,21 @@ impl System<'_> {
     /// The id of the account with this id, key, name, address or number; the first that fits in this order.
     pub async fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
         asked!(self.store, connection => system::find_user(connection, name))
+    }
+
+    /// A role as it is stored; none where it is not, as a built-in one may be.
+    pub async fn role(&self, key: &str) -> Result<Option<RoleDefinition>, StoreError> {
+        asked!(self.store, connection => access::role(connection, key))
+    }
+
+    /// The roles that are stored, in their order.
+    pub async fn roles(&self) -> Result<Vec<RoleDefinition>, StoreError> {
+        asked!(self.store, connection => access::roles(connection))
+    }
+
+    /// The profiles, in their order.
+    pub async fn profiles(&self) -> Result<Vec<ProfileDefinition>, StoreError> {
+        asked!(self.store, connection => access::profiles(connection))
     }
 
     /// A setting.

@@ -2,6 +2,7 @@
 //! the storing of policies. Async functions over two traits that the drivers implement; on SQLite nothing in them ever
 //! waits, so that a whole task runs in one go on the writing thread ([`ready`]).
 
+pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod codes;

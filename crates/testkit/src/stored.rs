@@ -121,6 +121,7 @@ impl StoredWorld {
         let gate = Gate::new(empty, true);
         let compiled = Arc::new(Snapshot::compile(&world.document, 1).expect("the worlds compile"));
         let apply = ApplyPolicy {
+            rights: true,
             document: Arc::new(world.document.clone()),
             compiled: Arc::clone(&compiled),
             planned_on: 0,
@@ -686,7 +687,7 @@ pub fn list(name: &CollectionName) -> ListRequest {
 fn refusal(refused: Refused) -> Answer {
     match refused {
         Refused::NotFound => Answer::NotFound,
-        Refused::Forbidden => Answer::Forbidden,
+        Refused::Forbidden | Refused::Beyond(_) => Answer::Forbidden,
         Refused::UnknownField(_)
         | Refused::BadQuery(_)
         | Refused::BadValue { .. }

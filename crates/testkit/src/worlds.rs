@@ -10,6 +10,7 @@ mod rules;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod variants;
 
 use crate::naive::{Aggregates, Operation, Request, Subject, World};
 
@@ -34,6 +35,56 @@ pub fn world(seed: u64) -> World {
     schema::populate(&mut dice, &mut world);
     rights::grant(&mut dice, &mut world);
     world
+}
+
+/// The world of that number, and roles `x1`, `x2`, … in it that are made from its own.
+pub fn world_of_variants(seed: u64) -> World {
+    let mut world = world(seed);
+    let mut dice = Dice::new(!seed ^ 0x7a9e_33b1);
+    let roles = world.document.roles.clone();
+    let own: Vec<_> = roles.iter().filter(|role| !role.administrator).collect();
+    for number in 1..=6 {
+        let role = *dice.pick(&own);
+        let variant = variants::variant(&mut dice, &world, role, &format!("x{number}"));
+        world.document.roles.push(variant);
+    }
+    world
+}
+
+/// A role made from another one: often a little less than it says, sometimes more.
+pub fn variant(
+    dice: &mut Dice,
+    world: &World,
+    role: &portreeve_policy::RoleDefinition,
+    key: &str,
+) -> portreeve_policy::RoleDefinition {
+    variants::variant(dice, world, role, key)
+}
+
+/// Something for this subject to ask, more often than not where it may.
+pub fn request_of(world: &World, subject: &Subject, seed: u64) -> Request {
+    let mut dice = Dice::new(!seed ^ 0x00c0_ffee);
+    let mut request = if dice.percent(55) {
+        asks::part(&mut dice, world, subject)
+    } else {
+        asks::request(&mut dice, world, subject)
+    };
+    if let Request::Create { sent, .. } | Request::Update { sent, .. } = &mut request
+        && dice.percent(60)
+    {
+        let some = dice.percent(50);
+        let kept: Vec<String> = sent.keys().cloned().collect();
+        if !kept.is_empty() {
+            let kept = dice.pick(&kept).clone();
+            sent.retain(|field, _| *field == kept || some && dice.percent(30));
+        }
+    }
+    request
+}
+
+/// Bindings of that number: what somebody in the world could be bound to.
+pub fn bindings(world: &World, seed: u64) -> Vec<portreeve_policy::Binding> {
+    asks::subject(&mut Dice::new(!seed), world).bindings
 }
 
 /// The request of that number in a world.

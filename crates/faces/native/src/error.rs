@@ -322,6 +322,8 @@ fn service_problem(error: &ServiceError) -> Problem {
             .with_json("drops", &drops)
         }
         ServiceError::BadChange(_) => say(&BAD_CHANGE, told()),
+        ServiceError::Beyond(_) => say(&BEYOND_OWN_RIGHTS, told()),
+        ServiceError::BuiltIn(_) => say(&BUILT_IN, told()),
         ServiceError::LastAdministrator => say(&LAST_ADMINISTRATOR, LAST_ADMINISTRATOR.fix),
         ServiceError::NotLoaded(_) => say(&NOT_LOADED, told()),
         ServiceError::ReadOnly => say(&READ_ONLY, READ_ONLY.fix),
@@ -520,6 +522,8 @@ mod tests {
             },
             ServiceError::DropsUnconfirmed(vec![]),
             ServiceError::BadChange(text()),
+            ServiceError::Beyond(Some(text())),
+            ServiceError::BuiltIn(text()),
             ServiceError::LastAdministrator,
             ServiceError::ReadOnly,
             ServiceError::Internal("x".into()),

@@ -10,7 +10,9 @@
 mod access;
 mod aggregates;
 mod ask;
+mod authoring;
 mod batches;
+mod bindings;
 mod check;
 mod collections;
 mod decode;
@@ -109,6 +111,43 @@ fn routes() -> Routes {
         (
             "/v1/users/{user}/password",
             post("users.set-password", users::set_password),
+        ),
+        (
+            "/v1/users/{user}/bindings",
+            get("bindings.list", bindings::list).merge(post("bindings.create", bindings::create)),
+        ),
+        (
+            "/v1/bindings/{id}",
+            patch("bindings.change", bindings::change)
+                .merge(delete("bindings.delete", bindings::delete)),
+        ),
+        (
+            "/v1/roles",
+            get("roles.list", authoring::roles).merge(post("roles.create", authoring::create_role)),
+        ),
+        (
+            "/v1/roles/{role}",
+            get("roles.one", authoring::role)
+                .merge(put("roles.put", authoring::put_role))
+                .merge(patch("roles.change", authoring::change_role))
+                .merge(delete("roles.delete", authoring::delete_role)),
+        ),
+        (
+            "/v1/profiles",
+            get("profiles.list", authoring::profiles)
+                .merge(post("profiles.create", authoring::create_profile)),
+        ),
+        (
+            "/v1/profiles/{profile}",
+            get("profiles.one", authoring::profile)
+                .merge(put("profiles.put", authoring::put_profile))
+                .merge(patch("profiles.change", authoring::change_profile))
+                .merge(delete("profiles.delete", authoring::delete_profile)),
+        ),
+        (
+            "/v1/registration",
+            get("registration.show", authoring::registration)
+                .merge(put("registration.put", authoring::set_registration)),
         ),
         (
             "/v1/collections",

@@ -32,7 +32,8 @@ pub(crate) async fn audit(ask: Ask) -> Answer {
     list_of(ask, CollectionName::main("audit")).await
 }
 
-async fn list_of(ask: Ask, collection: CollectionName) -> Answer {
+/// The records of a collection that the route, and not the path, names.
+pub(crate) async fn list_of(ask: Ask, collection: CollectionName) -> Answer {
     let asked = decode::list(collection, ask.query())?;
     let caller = ask.caller().await?;
     let limit = asked.request.limit;

@@ -1,8 +1,10 @@
-//! Which own columns of accounts the rules read: those that an account's owner must not write unasked.
+//! Which own columns of accounts the rules read: those that an account's owner must not write unasked. And which roles
+//! they ask for.
 
-use portreeve_model::{List, Operand, Rule, Variable};
+use portreeve_model::{List, Literal, Operand, Rule, Variable};
 
 use super::Compiler;
+use crate::snapshot::RoleReads;
 
 impl Compiler<'_> {
     pub(super) fn note_attributes(&mut self, rule: &Rule) {
@@ -22,6 +24,15 @@ impl Compiler<'_> {
             Rule::In { operand, list } => {
                 self.note_operand(operand);
                 match list {
+                    List::Variable(Variable::User(path)) if path == &["roles"] => {
+                        let read = match operand {
+                            Operand::Literal(Literal::Text(role)) => {
+                                RoleReads::Named([role.clone()].into())
+                            }
+                            _ => RoleReads::Any,
+                        };
+                        self.role_reads.extend(&read);
+                    }
                     List::Items(items) => items.iter().for_each(|o| self.note_operand(o)),
                     List::Variable(variable) => self.note_variable(variable),
                 }

@@ -74,16 +74,6 @@ impl Compiler<'_> {
                 own.append(&mut profile.roles);
                 profile.roles = own;
             }
-            for role in &definition.assignable_by {
-                if !places.contains_key(role) {
-                    let hint = suggestion(role, places.keys().map(String::as_str));
-                    self.fail(
-                        &definition.place,
-                        "unknown_role",
-                        format!("assignable_by: there is no role '{role}'{hint}"),
-                    );
-                }
-            }
             if compiled.insert(definition.key.clone(), profile).is_some() {
                 self.fail(
                     &definition.place,

@@ -19,6 +19,7 @@ const ROLE: &[&str] = &[
     "when",
     "enforce_tfa",
     "app_access",
+    "assignable_by",
     "extra",
 ];
 const PERMISSION: &[&str] = &[
@@ -77,6 +78,9 @@ impl Reader<'_> {
                 .unwrap_or_default(),
             app_access: self
                 .get(&fields, "app_access", Self::boolean)
+                .unwrap_or_default(),
+            assignable_by: self
+                .get(&fields, "assignable_by", Self::dashed_names)
                 .unwrap_or_default(),
             place,
         })

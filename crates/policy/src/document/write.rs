@@ -298,6 +298,9 @@ pub fn role_to_json(role: &RoleDefinition) -> Json {
     body.some("when", role.when.as_ref().map(rule));
     body.flag("enforce_tfa", role.enforce_tfa);
     body.flag("app_access", role.app_access);
+    body.list("assignable_by", &role.assignable_by, |role| {
+        Json::String(role.clone())
+    });
     body.some("extra", role.extra.clone());
     body.list("permissions", &role.permissions, permission);
     Json::Object(body.0)

@@ -120,3 +120,87 @@ fn a_folder_that_cannot_be_used_is_told_with_the_way_out() {
         (2, Some("data_folder"))
     );
 }
+
+#[test]
+fn roles_are_made_handed_out_and_taken_away() {
+    let place = Place::filled();
+    std::fs::write(
+        place.folder.join("more.yaml"),
+        "roles:\n  reader:\n    label: Reads\n    permissions: [ { allow: data.read, on: grades } ]\n\
+         profiles:\n  reading: { roles: [reader] }\n",
+    )
+    .unwrap();
+    place
+        .run(&["role", "create", "raeder", "more.yaml"])
+        .failed(&["no role 'raeder'"]);
+    place
+        .run(&[
+            "role",
+            "create",
+            "reader",
+            "more.yaml",
+            "--why",
+            "for reading",
+        ])
+        .good();
+    place
+        .run(&["profile", "create", "reading", "more.yaml"])
+        .good();
+    let roles = place.run(&["role", "list", "--json"]).good().json();
+    let roles: Vec<&str> = roles["roles"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key.as_str().unwrap())
+        .collect();
+    assert!(
+        roles.contains(&"reader") && roles.contains(&"admin"),
+        "{roles:?}"
+    );
+    let shown = place.run(&["role", "show", "reader"]).good();
+    assert!(shown.out.contains("\"data.read\""), "{}", shown.out);
+    let may = |code: i32| {
+        assert_eq!(
+            place.run(&["can", "anna", "data.read", "grades/2"]).code,
+            code
+        );
+    };
+    may(1);
+    place
+        .run(&[
+            "role",
+            "grant",
+            "reader",
+            "anna",
+            "--until",
+            "2100-01-01T00:00:00Z",
+        ])
+        .good();
+    may(0);
+    place.run(&["role", "revoke", "reader", "anna"]).good();
+    may(1);
+    place
+        .run(&["role", "revoke", "reader", "anna"])
+        .failed(&["not bound to the role 'reader'"]);
+    place
+        .run(&["profile", "grant", "reading", "anna", "--only", "grades"])
+        .good();
+    may(0);
+    place
+        .run(&["role", "delete", "reader"])
+        .failed(&["profiles.reading"]);
+    place
+        .run(&["profile", "delete", "reading"])
+        .failed(&["anna holds it"]);
+    place
+        .run(&["profile", "delete", "reading", "--unbind"])
+        .good();
+    place.run(&["role", "delete", "reader"]).good();
+    may(1);
+    place
+        .run(&["role", "show", "reader"])
+        .failed(&["no role 'reader'"]);
+    place
+        .run(&["role", "grant", "student", "anna", "--until", "soon"])
+        .failed(&["no moment"]);
+}

@@ -84,15 +84,23 @@ impl Pages {
         let (rows, outcome) = portreeve.list(caller, request, Rows::default()).await?;
         self.done = !outcome.more;
         self.after = outcome.last;
-        if rows.broken {
-            return Err(ServiceError::internal("a record is no JSON object"));
-        }
-        Ok(Some(rows.list))
+        rows.all().map(Some)
     }
 }
 
+impl Rows {
+    /// All of them.
+    pub fn all(self) -> Result<Vec<Row>, ServiceError> {
+        if self.broken {
+            return Err(ServiceError::internal("a record is no JSON object"));
+        }
+        Ok(self.list)
+    }
+}
+
+/// Records as JSON objects.
 #[derive(Default)]
-struct Rows {
+pub(crate) struct Rows {
     list: Vec<Row>,
     bytes: Vec<u8>,
     broken: bool,

@@ -9,6 +9,7 @@ mod load;
 mod mail;
 mod me;
 mod records;
+mod rights;
 mod setup;
 mod sign_in;
 mod users;

@@ -13,6 +13,7 @@ use portreeve_policy::{
 };
 use serde_json::Value as Json;
 
+use super::access::keeping_administrator;
 use super::audit::{Audited, By, audit};
 use super::{Connection, Row, Transaction, check_versions};
 use crate::sql::binding::Binding;
@@ -58,11 +59,16 @@ pub(crate) async fn apply<X: Transaction>(
         &operation.renames,
         authorized.context().now,
     );
-    run(transaction, &steps.map_err(StoreError::Schema)?).await?;
-    if transaction.dialect() == Dialect::Sqlite {
-        check_references(transaction, operation.compiled.catalog()).await?;
-    }
-    store(transaction, document).await?;
+    let steps = steps.map_err(StoreError::Schema)?;
+    let put = async {
+        run(transaction, &steps).await?;
+        if transaction.dialect() == Dialect::Sqlite {
+            check_references(transaction, operation.compiled.catalog()).await?;
+        }
+        store(transaction, document).await
+    };
+    let policies = (&**authorized.snapshot(), &*operation.compiled);
+    keeping_administrator(transaction, policies, authorized.context().now, put).await?;
     transaction
         .execute(
             "UPDATE portreeve_policy SET version = ?1",
@@ -188,13 +194,7 @@ async fn store<X: Transaction>(transaction: &X, document: &Document) -> Result<(
         .iter()
         .map(|one| (one.name.clone(), action_to_json(one)));
     store_definitions(transaction, ACTION, actions.collect()).await?;
-    let registration = Json::from(document.registration.roles.clone());
-    store_definitions(
-        transaction,
-        REGISTRATION,
-        vec![("roles".into(), registration)],
-    )
-    .await?;
+    store_registration(transaction, &document.registration.roles).await?;
     let roles = document.roles.iter().map(|role| Named {
         key: &role.key,
         label: &role.label,
@@ -209,6 +209,14 @@ async fn store<X: Transaction>(transaction: &X, document: &Document) -> Result<(
         definition: profile_to_json(profile).to_string(),
     });
     store_named(transaction, "portreeve_profiles", profiles.collect()).await
+}
+
+pub(super) async fn store_registration<X: Transaction>(
+    transaction: &X,
+    roles: &[String],
+) -> Result<(), StoreError> {
+    let list = vec![("roles".into(), Json::from(roles))];
+    store_definitions(transaction, REGISTRATION, list).await
 }
 
 async fn store_definitions<X: Transaction>(
@@ -362,7 +370,7 @@ async fn definitions<C: Connection>(
     parsed(connection.ask(sql, &[kind.into()]).await?)
 }
 
-fn parsed(rows: Vec<Row>) -> Result<Vec<(String, Json)>, StoreError> {
+pub(super) fn parsed(rows: Vec<Row>) -> Result<Vec<(String, Json)>, StoreError> {
     rows.into_iter()
         .map(|row| {
             let (name, text) = (row.text(0)?, row.text(1)?);
@@ -376,7 +384,7 @@ fn parsed(rows: Vec<Row>) -> Result<Vec<(String, Json)>, StoreError> {
         .collect()
 }
 
-fn parts<T>(
+pub(super) fn parts<T>(
     rows: Vec<(String, Json)>,
     read: impl Fn(&str, &Json) -> Result<T, Vec<Problem>>,
 ) -> Result<Vec<T>, StoreError> {

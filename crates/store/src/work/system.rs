@@ -16,7 +16,7 @@ use crate::sql::write;
 use crate::{Account, AccountSummary, Credential, SessionFacts, Stale, StoreError};
 
 /// The only status that may sign in.
-const ACTIVE: &str = "active";
+pub(super) const ACTIVE: &str = "active";
 
 /// The name accounts have in the catalog.
 fn users() -> CollectionName {
@@ -88,7 +88,7 @@ pub(crate) async fn credential_facts<C: Connection>(
     Ok(Some(Account { facts, status }))
 }
 
-fn binding(row: &Row) -> Result<Binding, StoreError> {
+pub(super) fn binding(row: &Row) -> Result<Binding, StoreError> {
     let to = match (row.maybe_text(0), row.maybe_text(1)) {
         (Some(role), None) => BoundTo::Role(role.into()),
         (None, Some(profile)) => BoundTo::Profile(profile.into()),
@@ -388,6 +388,18 @@ pub(super) async fn insert_binding<X: Transaction>(
     let id = new_uuid(transaction.clock(), transaction.entropy())
         .hyphenated()
         .to_string();
+    insert_binding_as(transaction, &id, user, binding, by, None).await
+}
+
+/// The same with an id that is known, and a reason.
+pub(super) async fn insert_binding_as<X: Transaction>(
+    transaction: &X,
+    id: &str,
+    user: &str,
+    binding: &Binding,
+    by: Option<&str>,
+    why: Option<&str>,
+) -> Result<(), StoreError> {
     let (role, profile) = match &binding.to {
         BoundTo::Role(role) => (Some(role), None),
         BoundTo::Profile(profile) => (None, Some(profile)),
@@ -396,13 +408,13 @@ pub(super) async fn insert_binding<X: Transaction>(
         .restricted_to
         .as_ref()
         .map(|names| json!(names).to_string());
-    let sql = "INSERT INTO portreeve_bindings (id, \"user\", role, profile, restricted_to, \"from\", until, \"primary\", granted_by)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql = "INSERT INTO portreeve_bindings (id, \"user\", role, profile, restricted_to, \"from\", until, \"primary\", granted_by, reason)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     transaction
         .execute(
             sql,
             &[
-                (&id).into(),
+                id.into(),
                 user.into(),
                 role.into(),
                 profile.into(),
@@ -411,6 +423,7 @@ pub(super) async fn insert_binding<X: Transaction>(
                 binding.until.into(),
                 i64::from(binding.primary).into(),
                 by.into(),
+                why.into(),
             ],
         )
         .await

@@ -113,6 +113,7 @@ async fn of_two_policies_for_one_version_one_is_stored() {
         let document = Document::read("test", text).unwrap();
         let compiled = Arc::new(compile(&document, 2));
         let operation = ApplyPolicy {
+            rights: true,
             document: Arc::new(document),
             compiled,
             planned_on: 1,

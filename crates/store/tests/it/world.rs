@@ -161,6 +161,7 @@ impl World {
         let planned_on = self.gate.snapshot().version();
         let compiled = Arc::new(compile(&document, planned_on + 1));
         let operation = ApplyPolicy {
+            rights: true,
             document: Arc::new(document),
             compiled: Arc::clone(&compiled),
             planned_on,

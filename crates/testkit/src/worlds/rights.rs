@@ -203,7 +203,8 @@ fn usual(dice: &mut Dice, world: &World) -> Vec<Permission> {
     }
 }
 
-fn permission(dice: &mut Dice, world: &World, roles: &[String]) -> Permission {
+/// Any permission.
+pub fn permission(dice: &mut Dice, world: &World, roles: &[String]) -> Permission {
     let names = ordinary(world);
     let actions = dice.weighted(&ACTIONS);
     let broad = actions.contains(&"data") || actions.contains(&"*");
@@ -339,7 +340,7 @@ fn limit(dice: &mut Dice, world: &World, permission: &mut Permission, on: &[Coll
 }
 
 /// The fields that all the collections have alike.
-fn shared_fields(world: &World, on: &[Collection]) -> Vec<String> {
+pub fn shared_fields(world: &World, on: &[Collection]) -> Vec<String> {
     let names = on[0].fields.iter().map(|field| field.name.clone());
     names
         .filter(|name| {

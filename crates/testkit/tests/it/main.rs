@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod changes;
+mod containment;
 mod corpus;
 mod differential;
 mod explanations;
@@ -9,6 +10,7 @@ mod non_interference;
 mod operations;
 mod replay;
 mod stores;
+mod walks;
 
 /// How many cases a property runs: the number for CI, or what the environment says.
 fn cases(default: u64) -> u64 {

@@ -1,6 +1,6 @@
 //! The members of a JSON body: each known, each of its type.
 
-use portreeve_model::MAX_ENTRY_NAME;
+use portreeve_model::{FieldType, MAX_ENTRY_NAME, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::error::Failure;
@@ -88,6 +88,47 @@ impl Object {
                 texts.collect::<Option<_>>().ok_or_else(wrong)
             }
             Some(_) => Err(wrong()),
+        }
+    }
+
+    /// `true` or `false`, where it was sent.
+    pub fn optional_flag(&mut self, name: &str) -> Result<Option<bool>, Failure> {
+        match self.map.get(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(_) => self.flag(name).map(Some),
+        }
+    }
+
+    /// A list of texts, where it was sent.
+    pub fn optional_texts(&mut self, name: &str) -> Result<Option<Vec<String>>, Failure> {
+        match self.map.get(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(_) => self.texts(name).map(Some),
+        }
+    }
+
+    /// A list of texts that must be there.
+    pub fn needed_texts(&mut self, name: &str) -> Result<Vec<String>, Failure> {
+        match self.map.get(name) {
+            None | Some(Json::Null) => Err(self.wrong(name, "is missing; send a list of texts")),
+            Some(_) => self.texts(name),
+        }
+    }
+
+    /// A moment, as records have them; the inner `None` where null was sent.
+    pub fn moment(&mut self, name: &str) -> Result<Option<Option<i64>>, Failure> {
+        let Some(json) = self.map.shift_remove(name) else {
+            return Ok(None);
+        };
+        if json.is_null() {
+            return Ok(Some(None));
+        }
+        match Value::from_json(FieldType::Timestamp, &json) {
+            Ok(Value::Integer(moment)) => Ok(Some(Some(moment))),
+            _ => Err(self.wrong(
+                name,
+                "must be a moment such as 2027-01-31T12:00:00Z, or null",
+            )),
         }
     }
 

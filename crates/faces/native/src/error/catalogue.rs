@@ -50,6 +50,8 @@ codes! {
         "Sign in with POST /v1/auth/sign-in and send Authorization: Bearer and the token.";
     WRONG_CREDENTIALS: "wrong_credentials", 401, "Name or password is wrong",
         "Check both; an administrator can set a new password.";
+    BEYOND_OWN_RIGHTS: "beyond_own_rights", 403, "It goes beyond your own rights",
+        "Hand out, author and take away what you hold yourself; an administrator can do more.";
     FORBIDDEN: "forbidden", 403, "You may not do this",
         "Ask an administrator for the permission; POST /v1/explain shows what is missing.";
     FOREIGN_SITE: "foreign_site", 403, "Another site's request",
@@ -74,6 +76,8 @@ codes! {
         "Send the whole body within 30 seconds.";
     BAD_CHANGE: "bad_change", 409, "Collections cannot be changed like that",
         "Do what the message says first; the data that is there stands in the way.";
+    BUILT_IN: "built_in", 409, "A built-in role stays",
+        "Make a role of your own, and bind people to that.";
     CONFLICT: "conflict", 409, "Another record has this value",
         "Send a value that no other record has in the named fields.";
     DROPS_UNCONFIRMED: "drops_unconfirmed", 409, "Data would be lost",

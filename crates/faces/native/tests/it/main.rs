@@ -16,6 +16,7 @@ mod pages;
 mod paging;
 mod records;
 mod relations;
+mod rights;
 mod routes;
 mod same_answer;
 mod subscribe;

@@ -30,6 +30,25 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("GET", "/v1/users", 401),
     ("POST", "/v1/users", 401),
     ("POST", "/v1/users/{user}/password", 401),
+    ("GET", "/v1/users/{user}/bindings", 401),
+    ("POST", "/v1/users/{user}/bindings", 401),
+    ("PATCH", "/v1/bindings/{id}", 401),
+    ("DELETE", "/v1/bindings/{id}", 401),
+    // Records like others: there for nobody.
+    ("GET", "/v1/roles", 404),
+    ("POST", "/v1/roles", 401),
+    ("GET", "/v1/roles/{role}", 401),
+    ("PUT", "/v1/roles/{role}", 401),
+    ("PATCH", "/v1/roles/{role}", 401),
+    ("DELETE", "/v1/roles/{role}", 401),
+    ("GET", "/v1/profiles", 404),
+    ("POST", "/v1/profiles", 401),
+    ("GET", "/v1/profiles/{profile}", 401),
+    ("PUT", "/v1/profiles/{profile}", 401),
+    ("PATCH", "/v1/profiles/{profile}", 401),
+    ("DELETE", "/v1/profiles/{profile}", 401),
+    ("GET", "/v1/registration", 401),
+    ("PUT", "/v1/registration", 401),
     // An empty list.
     ("GET", "/v1/collections", 200),
     ("POST", "/v1/collections", 401),
@@ -62,6 +81,9 @@ fn real(path: &str) -> String {
         .replace("/v1/subscribe", "/v1/subscribe?collection=grades")
         .replace("{user}", "anna")
         .replace("{template}", "reset")
+        .replace("{id}", "1")
+        .replace("{role}", "teacher")
+        .replace("{profile}", "none")
 }
 
 #[test]

@@ -161,6 +161,14 @@ impl Reply {
         code
     }
 
+    /// A header that has to be there.
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
     /// What is under `data`.
     pub fn data(&self) -> Json {
         assert!(self.status.is_success(), "{} {}", self.status, self.text());
@@ -373,6 +381,10 @@ impl World {
 
     pub async fn patch(&self, path: &str, token: &str, body: &Json) -> Reply {
         self.ask("PATCH", path, token, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, token: &str, body: &Json) -> Reply {
+        self.ask("PUT", path, token, Some(body)).await
     }
 
     pub async fn delete(&self, path: &str, token: &str) -> Reply {

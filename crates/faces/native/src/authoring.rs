@@ -1,0 +1,257 @@
+//! `/v1/roles`, `/v1/profiles` and `/v1/registration`: who may do what, part by part.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use portreeve_model::{CollectionName, EntityTag};
+use portreeve_service::{Applied, CellChange, Portreeve, RoleChange, Terms};
+use serde_json::{Map, Value as Json, json};
+
+use crate::ask::{Answer, Ask};
+use crate::decode::{Object, Parameters};
+use crate::encode::{data, json as answer, located, tagged};
+use crate::error::Failure;
+use crate::records;
+
+/// More changes at once are no change but another role.
+const MAX_CHANGES: usize = 100;
+
+// An account's change of the policy, tried once more where somebody else was faster.
+macro_rules! author {
+    ($ask:ident, $portreeve:ident, $caller:ident => $change:expr) => {{
+        $ask.account().await?;
+        let $portreeve = $ask.portreeve();
+        $portreeve
+            .as_caller($ask.token()?, $ask.facts(), async |$caller| $change.await)
+            .await?
+    }};
+}
+
+pub(crate) async fn roles(ask: Ask) -> Answer {
+    records::list_of(ask, CollectionName::main("roles")).await
+}
+
+pub(crate) async fn profiles(ask: Ask) -> Answer {
+    records::list_of(ask, CollectionName::main("profiles")).await
+}
+
+pub(crate) async fn role(ask: Ask) -> Answer {
+    one(ask, "roles", "role").await
+}
+
+pub(crate) async fn profile(ask: Ask) -> Answer {
+    one(ask, "profiles", "profile").await
+}
+
+async fn one(ask: Ask, collection: &str, segment: &str) -> Answer {
+    ask.no_parameters()?;
+    let caller = ask.account().await?;
+    let portreeve = ask.portreeve();
+    let row = portreeve
+        .part(&caller, collection, ask.segment(segment))
+        .await?;
+    let tag = EntityTag::of_json(Json::Object(row.clone()).to_string().as_bytes());
+    Ok(tagged(data(portreeve, StatusCode::OK, &row), Some(tag)))
+}
+
+pub(crate) async fn create_role(mut ask: Ask) -> Answer {
+    let (key, definition, terms) = created(&mut ask).await?;
+    let definition = &Json::Object(definition);
+    let key = key.as_str();
+    let terms = &terms;
+    let done = author!(ask, portreeve, caller =>
+        portreeve.create_role(&caller, key, definition, terms.clone()));
+    let response = changed(ask.portreeve(), StatusCode::CREATED, "role", key, done);
+    Ok(located(response, "/v1/roles", &[key]))
+}
+
+pub(crate) async fn put_role(mut ask: Ask) -> Answer {
+    let (definition, terms) = definition(&mut ask).await?;
+    let definition = &Json::Object(definition);
+    let key = ask.segment("role");
+    let terms = &terms;
+    let done = author!(ask, portreeve, caller =>
+        portreeve.put_role(&caller, key, definition, terms.clone()));
+    Ok(changed(ask.portreeve(), StatusCode::OK, "role", key, done))
+}
+
+pub(crate) async fn change_role(mut ask: Ask) -> Answer {
+    let (mut members, terms) = definition(&mut ask).await?;
+    let change = RoleChange {
+        add: list(&mut members, "add")?,
+        remove: list(&mut members, "remove")?,
+        cells: cells(&mut members)?,
+        set: members,
+    };
+    let key = ask.segment("role");
+    let (change, terms) = (&change, &terms);
+    let done = author!(ask, portreeve, caller =>
+        portreeve.change_role(&caller, key, change.clone(), terms.clone()));
+    Ok(changed(ask.portreeve(), StatusCode::OK, "role", key, done))
+}
+
+pub(crate) async fn delete_role(ask: Ask) -> Answer {
+    let terms = &ended(&ask)?;
+    let key = ask.segment("role");
+    let done = author!(ask, portreeve, caller =>
+        portreeve.delete_role(&caller, key, terms.clone()));
+    Ok(changed(ask.portreeve(), StatusCode::OK, "role", key, done))
+}
+
+pub(crate) async fn create_profile(mut ask: Ask) -> Answer {
+    let (key, definition, terms) = created(&mut ask).await?;
+    let definition = &Json::Object(definition);
+    let key = key.as_str();
+    let terms = &terms;
+    let done = author!(ask, portreeve, caller =>
+        portreeve.create_profile(&caller, key, definition, terms.clone()));
+    let response = changed(ask.portreeve(), StatusCode::CREATED, "profile", key, done);
+    Ok(located(response, "/v1/profiles", &[key]))
+}
+
+pub(crate) async fn put_profile(ask: Ask) -> Answer {
+    change_profile_to(ask, true).await
+}
+
+pub(crate) async fn change_profile(ask: Ask) -> Answer {
+    change_profile_to(ask, false).await
+}
+
+async fn change_profile_to(mut ask: Ask, whole: bool) -> Answer {
+    let (members, terms) = definition(&mut ask).await?;
+    let key = ask.segment("profile");
+    let (members, terms) = (&members, &terms);
+    let done = author!(ask, portreeve, caller =>
+        portreeve.change_profile(&caller, key, members.clone(), whole, terms.clone()));
+    Ok(changed(
+        ask.portreeve(),
+        StatusCode::OK,
+        "profile",
+        key,
+        done,
+    ))
+}
+
+pub(crate) async fn delete_profile(ask: Ask) -> Answer {
+    let terms = &ended(&ask)?;
+    let key = ask.segment("profile");
+    let done = author!(ask, portreeve, caller =>
+        portreeve.delete_profile(&caller, key, terms.clone()));
+    Ok(changed(
+        ask.portreeve(),
+        StatusCode::OK,
+        "profile",
+        key,
+        done,
+    ))
+}
+
+pub(crate) async fn registration(ask: Ask) -> Answer {
+    ask.no_parameters()?;
+    let caller = ask.account().await?;
+    let roles = ask.portreeve().registration(&caller)?;
+    let shown = json!({ "roles": roles });
+    Ok(data(ask.portreeve(), StatusCode::OK, &shown))
+}
+
+pub(crate) async fn set_registration(mut ask: Ask) -> Answer {
+    ask.no_parameters()?;
+    ask.account().await?;
+    let mut body = ask.object(&["roles", "why"]).await?;
+    let roles = body.needed_texts("roles")?;
+    let why = body.optional_text("why")?;
+    let (roles, terms) = (&roles, &Terms { why, unbind: false });
+    let done = author!(ask, portreeve, caller =>
+        portreeve.set_registration(&caller, roles.clone(), terms.clone()));
+    let body = json!({
+        "roles": roles,
+        "changed": done.changed,
+        "policy_version": done.version,
+    });
+    Ok(answer(ask.portreeve(), StatusCode::OK, &body))
+}
+
+async fn body(ask: &mut Ask) -> Result<Map<String, Json>, Failure> {
+    ask.no_parameters()?;
+    ask.account().await?;
+    match ask.json().await? {
+        Json::Object(map) => Ok(map),
+        _ => Err(Failure::member("body", "must be a JSON object")),
+    }
+}
+
+// The members of a definition, and the reason beside them.
+async fn definition(ask: &mut Ask) -> Result<(Map<String, Json>, Terms), Failure> {
+    let mut members = body(ask).await?;
+    let why = match members.shift_remove("why") {
+        None | Some(Json::Null) => None,
+        Some(Json::String(why)) => Some(why),
+        Some(_) => return Err(Failure::member("why", "must be a text")),
+    };
+    let terms = Terms { why, unbind: false };
+    Ok((members, terms))
+}
+
+async fn created(ask: &mut Ask) -> Result<(String, Map<String, Json>, Terms), Failure> {
+    let (mut members, terms) = definition(ask).await?;
+    match members.shift_remove("key") {
+        Some(Json::String(key)) => Ok((key, members, terms)),
+        _ => Err(Failure::member("key", "is missing; send a text")),
+    }
+}
+
+// What a deletion says beside what is deleted.
+fn ended(ask: &Ask) -> Result<Terms, Failure> {
+    let mut parameters = Parameters::read(ask.query(), &["unbind", "why"])?;
+    Ok(Terms {
+        unbind: parameters.take_flag("unbind")?,
+        why: parameters.take("why").map(Into::into),
+    })
+}
+
+fn list(members: &mut Map<String, Json>, name: &'static str) -> Result<Vec<Json>, Failure> {
+    match members.shift_remove(name) {
+        None | Some(Json::Null) => Ok(vec![]),
+        Some(Json::Array(items)) if items.len() <= MAX_CHANGES => Ok(items),
+        Some(_) => Err(Failure::member(name, "must be a list of at most 100")),
+    }
+}
+
+fn cells(members: &mut Map<String, Json>) -> Result<Vec<CellChange>, Failure> {
+    let one = |(place, cell): (usize, Json)| {
+        let known = &["action", "on", "permissions"];
+        let mut cell = Object::read(&format!("cells[{place}]"), cell, known)?;
+        let (action, on) = (cell.text("action")?, cell.text("on")?);
+        let permissions = match cell.take("permissions") {
+            None => vec![],
+            Some(Json::Array(items)) => items,
+            Some(_) => {
+                return Err(Failure::member(
+                    "cells",
+                    "must each have a list of permissions",
+                ));
+            }
+        };
+        Ok(CellChange {
+            action,
+            on,
+            permissions,
+        })
+    };
+    let cells = list(members, "cells")?;
+    cells.into_iter().enumerate().map(one).collect()
+}
+
+fn changed(
+    portreeve: &Portreeve,
+    status: StatusCode,
+    what: &str,
+    key: &str,
+    applied: Applied,
+) -> Response {
+    let body = json!({
+        what: key,
+        "changed": applied.changed,
+        "policy_version": applied.version,
+    });
+    answer(portreeve, status, &body)
+}
