@@ -216,3 +216,37 @@ fn a_denial_is_explained_by_its_id() {
     let id = denied["decision_id"].as_str().unwrap();
     place.run(&["explain", id]).failed(&["no decision"]);
 }
+
+#[test]
+fn the_log_names_decisions_and_nothing_that_was_sent() {
+    let place = Place::filled();
+    place.write("portreeve.toml", "[log]\nfilter = \"debug\"\n");
+    let server = place.serve(&["--dev", "--config", "portreeve.toml"]);
+    let anna = server.sign_in("anna", "anna-learns-1");
+    let score = json!({ "score": 123_454_321 });
+    let (_, denied) = server.ask("PATCH", "/v1/records/grades/1", Some(&anna), Some(score));
+    let id = denied["decision_id"].as_str().unwrap();
+    let filter = "/v1/records/vault?filter=score+%3D+123454321";
+    let (status, _) = server.ask("GET", filter, Some(&anna), None);
+    assert_eq!(status, 404);
+    let told = server.stop_and_tell();
+    let log: Vec<&str> = told.lines().collect();
+    let named: Vec<&&str> = log.iter().filter(|line| line.contains(id)).collect();
+    assert!(
+        named.iter().any(|line| line.contains("forbidden")),
+        "{named:?}"
+    );
+    let request = |line: &&&&str| line.contains("status=403") && line.contains("request_id=");
+    assert!(named.iter().any(|line| request(&line)), "{named:?}");
+    let hidden = |line: &&&str| line.contains("/v1/records/vault") && line.contains("decision_id=");
+    assert!(log.iter().any(|line| hidden(&line)), "{log:?}");
+    assert!(
+        log.iter()
+            .any(|line| line.contains("the head of the audit trail")),
+        "{log:?}"
+    );
+    for secret in [&*anna, "anna-learns-1", "123454321", "filter="] {
+        let told = log.iter().find(|line| line.contains(secret));
+        assert_eq!(told, None);
+    }
+}

@@ -131,6 +131,30 @@ async fn sealers_beside_each_other_make_one_chain() {
 }
 
 #[tokio::test]
+async fn what_is_committed_later_is_sealed_later_whatever_its_number() {
+    let world = super::world(NOTHING).await;
+    let at = match ON {
+        On::Sqlite => "1",
+        On::Postgres => "now()",
+    };
+    // As if two transactions on PostgreSQL had ended in another order than they had begun.
+    for (line, sealed) in [(100, 2), (50, 1), (75, 1)] {
+        run(
+            &world,
+            &format!(
+                "INSERT INTO portreeve_audit (id, at, action, target) VALUES ({line}, {at}, 'x', 'y');
+                 INSERT INTO portreeve_audit_unsealed (line) VALUES ({line})"
+            ),
+        );
+        assert_eq!(seal(&world.store).await, sealed);
+    }
+    assert_eq!(found(&verify(&world, &[head(&world).await]).await), []);
+    run(&world, "UPDATE portreeve_audit SET target = 'z' WHERE id = 50");
+    let report = verify(&world, &[]).await;
+    assert_eq!(found(&report), [(Fault::Altered, Some(3), Some(50))]);
+}
+
+#[tokio::test]
 async fn a_chain_whose_head_is_gone_is_not_continued() {
     let world = super::world(NOTHING).await;
     assert_eq!(seal(&world.store).await, 1);
