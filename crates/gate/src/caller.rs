@@ -38,6 +38,7 @@ pub struct Caller {
     // With their times, for what the caller hands out: nobody grants for longer than he holds.
     pub(crate) bindings: Arc<[Binding]>,
     pub(crate) narrowing: Option<Arc<RoleSet>>,
+    pub(crate) session: Option<Arc<str>>,
     pub(crate) context: Context,
     pub(crate) epoch: u64,
     pub(crate) valid_until: Option<i64>,
@@ -56,6 +57,11 @@ impl Caller {
             Principal::User(id) => Some(id),
             Principal::Anonymous | Principal::Operator => None,
         }
+    }
+
+    /// The id of the session, where there is one.
+    pub fn session(&self) -> Option<&Arc<str>> {
+        self.session.as_ref()
     }
 
     /// The roles in force.

@@ -39,6 +39,7 @@ mod operation;
 mod plan;
 mod planner;
 mod refused;
+mod sessions;
 mod subscribe;
 
 pub use aggregate::*;
@@ -50,4 +51,5 @@ pub use mail::{ChangeEmail, Invite, ListTemplates, RemoveTemplate, SetTemplate};
 pub use operation::*;
 pub use plan::*;
 pub use refused::Refused;
+pub use sessions::{EndSessions, Which};
 pub use subscribe::{Subscribe, SubscribeRequest};

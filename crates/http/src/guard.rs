@@ -14,8 +14,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::headers::secure;
+use crate::peer::{BadForward, Client};
 use crate::{
-    DECISION_ID, ForeignSite, Problem, REQUEST_ID, RequestIds, check_loopback, internal_problem,
+    DECISION_ID, ForeignSite, Problem, Proxies, REQUEST_ID, RequestIds, check_loopback,
+    internal_problem,
     request_id,
 };
 
@@ -24,6 +26,8 @@ use crate::{
 pub struct Guard {
     /// Answer this machine's own pages and programs only: development mode.
     pub loopback_only: bool,
+    /// Proxies in front of us.
+    pub proxies: Proxies,
     /// Makes request ids.
     pub ids: RequestIds,
 }
@@ -40,9 +44,19 @@ async fn run(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) 
         .loopback_only
         .then(|| check_loopback(request.uri(), request.headers()).err())
         .flatten();
-    let mut response = match foreign {
-        Some(foreign) => foreign_problem(foreign).into_response(),
-        None => answer(request, next).await,
+    let client = guard
+        .proxies
+        .client(request.extensions(), request.headers());
+    let mut response = match (foreign, client) {
+        (Some(foreign), _) => foreign_problem(foreign).into_response(),
+        // Nobody's address is no address to judge by.
+        (None, Err(BadForward)) => bad_forward().into_response(),
+        (None, Ok(client)) => {
+            if let Some(client) = client {
+                request.extensions_mut().insert(Client(client));
+            }
+            answer(request, next).await
+        }
     };
     if response.status().is_server_error() && response.status() != StatusCode::SERVICE_UNAVAILABLE {
         // Whatever a handler wanted to say about its failure stays inside.
@@ -118,6 +132,15 @@ fn foreign_problem(foreign: ForeignSite) -> Problem {
     )
 }
 
+fn bad_forward() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "bad_forwarded_for",
+        "The proxy does not say for whom it asks",
+        "The proxy's X-Forwarded-For must end with the address of its client.",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
@@ -144,6 +167,7 @@ mod tests {
             );
         let guard = Guard {
             loopback_only,
+            proxies: Proxies(vec!["10.0.0.0/8".parse().unwrap()]),
             ids: RequestIds::new(1),
         };
         let mut request = Request::builder().uri(path);
@@ -187,6 +211,42 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_says_for_whom_it_asks_or_is_refused_t56() {
+        let ask = async |from: &str, forwarded: &str| {
+            let router = Router::new().route(
+                "/who",
+                get(|request: Request| async move {
+                    crate::peer(request.extensions()).map_or_else(String::new, |ip| ip.to_string())
+                }),
+            );
+            let guard = Guard {
+                loopback_only: false,
+                proxies: Proxies(vec!["10.0.0.0/8".parse().unwrap()]),
+                ids: RequestIds::new(1),
+            };
+            let mut request = Request::builder()
+                .uri("/who")
+                .header("x-forwarded-for", forwarded)
+                .body(Body::empty())
+                .unwrap();
+            request
+                .extensions_mut()
+                .insert(crate::Peer(from.parse().unwrap()));
+            let response = guarded(router, guard).oneshot(request).await.unwrap();
+            let status = response.status();
+            let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+                .await
+                .unwrap();
+            (status, String::from_utf8(bytes.into()).unwrap())
+        };
+        assert_eq!(ask("10.0.0.1", "192.0.2.1").await.1, "192.0.2.1");
+        assert_eq!(ask("192.0.2.9", "192.0.2.1").await.1, "192.0.2.9");
+        let (status, body) = ask("10.0.0.1", "nobody").await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(body.contains("bad_forwarded_for"), "{body}");
     }
 
     #[tokio::test]

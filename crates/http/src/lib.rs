@@ -10,12 +10,15 @@
 
 mod bearer;
 mod body;
+mod cookies;
 mod events;
 mod guard;
 mod headers;
 mod json;
+mod limits;
 mod loopback;
 mod nearest;
+mod origin;
 mod peer;
 mod problem;
 mod query;
@@ -25,13 +28,16 @@ mod sink;
 
 pub use bearer::{MalformedToken, bearer};
 pub use body::{BodyError, MAX_BODY, MediaType, media_type, read_body, read_text};
+pub use cookies::{MalformedCookie, SameSite, SessionCookie};
 pub use events::{Events, Gone, event_stream, write_event, write_keep_alive};
 pub use guard::{Guard, guarded};
 pub use headers::{DECISION_ID, bytes_response};
 pub use json::{JsonError, MAX_DEPTH, parse_json};
+pub use limits::RateLimit;
 pub use loopback::{ForeignSite, check_loopback};
 pub use nearest::{did_you_mean, nearest};
-pub use peer::{Peer, peer};
+pub use origin::{CrossSite, check_same_origin, check_site};
+pub use peer::{BadForward, Peer, Proxies, peer};
 pub use problem::{Problem, internal_problem};
 pub use query::{Pairs, QueryError, pairs};
 pub use request_id::{REQUEST_ID, RequestIds, request_id};

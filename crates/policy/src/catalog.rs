@@ -75,6 +75,13 @@ pub const SYSTEM_COLLECTIONS: &[(&str, &[SystemColumn])] = &[
             ("user", FieldType::Text, false),
             ("created", FieldType::Timestamp, false),
             ("expires", FieldType::Timestamp, false),
+            ("used", FieldType::Timestamp, false),
+            ("idle_expires", FieldType::Timestamp, true),
+            ("kind", FieldType::Text, false),
+            ("face", FieldType::Text, true),
+            ("address", FieldType::Text, true),
+            ("agent", FieldType::Text, true),
+            ("ends_with_roles", FieldType::Boolean, false),
         ],
     ),
     (

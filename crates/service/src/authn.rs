@@ -1,18 +1,18 @@
 //! Signing in and out, and who a request comes from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use portreeve_gate::Caller;
-use portreeve_model::MICROS;
 use portreeve_policy::RequestFacts;
-use portreeve_store::StoreError;
+use portreeve_store::Proof;
 
 use crate::callers::Admitted;
-use crate::tokens::{TokenHash, new_token, token_hash};
-use crate::{Portreeve, ServiceError};
-
-/// How long a session holds, in microseconds, however much it is used.
-pub const SESSION_LIFETIME: i64 = 30 * 24 * 60 * 60 * MICROS;
+use crate::rates::rate;
+use crate::sessions::{Credential, How, SINGLE_USE, SignedIn, through};
+use crate::throttle::Budget;
+use crate::uses::{MINUTE, SLACK};
+use crate::{Portreeve, ServiceError, tokens};
 
 /// A longer password is nobody's: it is not worth the hashing.
 pub(crate) const MAX_PASSWORD_BYTES: usize = 1_024;
@@ -20,78 +20,91 @@ pub(crate) const MAX_PASSWORD_BYTES: usize = 1_024;
 /// The only status that may sign in.
 pub(crate) const ACTIVE: &str = "active";
 
-/// A session that has begun. Holds the token: not to be logged.
-pub struct SignedIn {
-    /// The account's id.
-    pub user: Arc<str>,
-    /// What requests show, as `Authorization: Bearer …`. It is not kept, so this is the only time it can be read.
-    pub token: String,
-    /// Until when, microseconds since 1970.
-    pub expires: i64,
-}
-
 impl Portreeve {
-    /// Begins a session by password. Whether the name is unknown, the password wrong or the account not active makes
-    /// no difference to the answer, nor to the work behind it.
+    /// Begins a session by password, held by one token. Whether the name is unknown, the password wrong or the account not
+    /// active makes no difference to the answer, nor to the work behind it.
     pub async fn sign_in(
         &self,
         login: &str,
         password: &str,
         request: &RequestFacts,
     ) -> Result<SignedIn, ServiceError> {
+        self.sign_in_as(login, password, &How::default(), request)
+            .await
+    }
+
+    /// The same, held as the caller wants it.
+    pub async fn sign_in_as(
+        &self,
+        login: &str,
+        password: &str,
+        how: &How<'_>,
+        request: &RequestFacts,
+    ) -> Result<SignedIn, ServiceError> {
         self.demand_setup()?;
-        if password.len() > MAX_PASSWORD_BYTES {
-            return Err(ServiceError::WrongCredentials);
-        }
         let credential = self.store.system().credential(login).await?;
+        let known = credential.as_ref().map(|known| Arc::clone(&known.user));
+        // Counted before anything is tried, so that tries at the same time are counted too.
+        let trial = self
+            .try_sign_in(login, known.as_deref(), request.ip)
+            .await?;
         let (account, hash) = match credential {
             Some(known) if known.status == ACTIVE => (Some(known.user), known.password_hash),
             Some(known) => (None, known.password_hash),
             None => (None, None),
         };
-        let verified = self
-            .passwords
-            .verify(password.to_owned(), hash.clone())
-            .await?;
+        let verified = if password.len() > MAX_PASSWORD_BYTES {
+            Ok(false)
+        } else {
+            self.passwords
+                .verify(password.to_owned(), hash.clone())
+                .await
+        };
+        let verified = match verified {
+            Ok(verified) => verified,
+            Err(error) => {
+                // Nothing was tried.
+                self.no_attempt(trial);
+                return Err(error);
+            }
+        };
         let Some((user, password_hash)) = account.zip(hash).filter(|_| verified) else {
-            // Not the name: people type passwords into that field.
-            tracing::info!(
-                ip = request.ip.map(tracing::field::display),
-                "a sign-in failed"
-            );
+            self.tell_refusal(known.as_deref(), request).await;
             return Err(ServiceError::WrongCredentials);
         };
-        let token = new_token(&*self.entropy);
-        let hash =
-            token_hash(&token).ok_or_else(|| ServiceError::internal("a token without a hash"))?;
-        let now = self.now();
-        let expires = now.saturating_add(SESSION_LIFETIME);
-        self.store
-            .system()
-            .insert_session(hash, &user, &password_hash, now, expires)
-            .await
-            .map_err(|error| match error {
-                // The password has been changed, or the account disabled, while it was verified.
-                StoreError::Gone => ServiceError::WrongCredentials,
-                other => other.into(),
-            })?;
-        Ok(SignedIn {
-            user,
-            token,
-            expires,
-        })
+        let begun = self
+            .begin(
+                Arc::clone(&user),
+                Proof::Password(password_hash),
+                how,
+                request,
+            )
+            .await;
+        match &begun {
+            Ok(_) => self.signed_in(trial, &user, request.ip),
+            Err(ServiceError::WrongCredentials) => {}
+            Err(_) => self.no_attempt(trial),
+        }
+        begun
     }
 
-    /// Ends the session of a token. One that has ended already is [`ServiceError::InvalidToken`].
-    pub async fn sign_out(&self, token: &str) -> Result<(), ServiceError> {
-        let hash = token_hash(token).ok_or(ServiceError::InvalidToken)?;
-        let ended = self.store.system().delete_session(hash).await?;
-        self.callers.remove(&hash);
-        self.subscriptions.rights_changed();
-        if ended {
-            Ok(())
-        } else {
-            Err(ServiceError::InvalidToken)
+    // Tells of an attempt that has failed. Not the name: people type passwords into that field.
+    async fn tell_refusal(&self, user: Option<&str>, request: &RequestFacts) {
+        tracing::info!(
+            ip = request.ip.map(tracing::field::display),
+            "a sign-in failed"
+        );
+        if self.audit_sign_ins {
+            let system = self.store.system();
+            let noted = system.note_refusal(
+                user.map(str::to_owned),
+                through(request),
+                request.ip.map(|ip| ip.to_string()),
+                self.now(),
+            );
+            if let Err(error) = noted.await {
+                tracing::error!(%error, "a failed sign-in could not be written into the audit trail");
+            }
         }
     }
 
@@ -102,45 +115,103 @@ impl Portreeve {
         token: Option<&str>,
         request: RequestFacts,
     ) -> Result<Caller, ServiceError> {
-        let hash = match token {
-            Some(token) => Some(token_hash(token).ok_or(ServiceError::InvalidToken)?),
-            None => None,
+        self.demand_setup()?;
+        let now = self.now();
+        let Some(token) = token else {
+            return Ok(self.anonymous(now, request));
         };
-        Ok(self.admitted(hash, request).await?.0)
+        let (known, caller) = match self.remembered(&tokens::hash(token), now, &request)? {
+            Some(known) => known,
+            None => {
+                let credential = self.credential(token, &request).await?;
+                self.admit(credential, now, &request).await?
+            }
+        };
+        if known.rate > 0 {
+            let (_, face) = self.faces.get(caller.context().request.face.as_deref());
+            self.count_request(&caller, known.rate, face)?;
+        }
+        Ok(caller)
     }
 
-    /// The same by the token's hash, and until when it holds.
+    /// The same for a request whose caller has been asked for already: it is not counted again.
+    pub async fn same_caller(
+        &self,
+        token: Option<&str>,
+        request: RequestFacts,
+    ) -> Result<Caller, ServiceError> {
+        let credential = match token {
+            Some(token) => Some(self.credential(token, &request).await?),
+            None => None,
+        };
+        Ok(self.admitted(credential, request).await?.0)
+    }
+
+    /// Whether there are accounts whose requests are limited.
+    pub fn limits_requests(&self) -> bool {
+        self.rates.are_limited()
+    }
+
+    /// What is left of the requests of a token's account, where its profiles limit them.
+    pub fn request_budget(&self, token: &str, face: &str) -> Option<Budget> {
+        let known = self.callers.get(&tokens::hash(token))?;
+        let (_, face) = self.faces.get(Some(face));
+        (known.rate > 0).then(|| self.budget_of(&known.caller, known.rate, face))
+    }
+
+    /// Who is behind a credential, and until when that holds.
     pub(crate) async fn admitted(
         &self,
-        hash: Option<TokenHash>,
+        credential: Option<Credential>,
         request: RequestFacts,
     ) -> Result<(Caller, Option<i64>), ServiceError> {
         self.demand_setup()?;
         let now = self.now();
-        let Some(hash) = hash else {
+        let Some(credential) = credential else {
             return Ok((self.anonymous(now, request), None));
         };
-        let until = |caller: &Caller, expires: i64| {
-            Some(
-                caller
-                    .valid_until()
-                    .map_or(expires, |until| until.min(expires)),
-            )
+        let (known, caller) = match self.remembered(&credential.shown, now, &request)? {
+            Some(known) => known,
+            None => self.admit(credential, now, &request).await?,
         };
-        if let Some(known) = self.callers.get(&hash) {
-            if known.expires <= now {
-                self.callers.remove(&hash);
-                return Err(ServiceError::InvalidToken);
-            }
-            // While nobody tells us what other programs end, it is asked of the database.
-            if self.store.is_informed() && self.gate.is_current(&known.caller, now) {
-                let until = until(&known.caller, known.expires);
-                return Ok((known.caller.at(now, request), until));
-            }
+        let until = caller
+            .valid_until()
+            .map_or(known.expires, |until| until.min(known.expires));
+        Ok((caller, Some(until)))
+    }
+
+    // The caller of a token that was seen before, as he is in this request.
+    fn remembered(
+        &self,
+        shown: &tokens::TokenHash,
+        now: i64,
+        request: &RequestFacts,
+    ) -> Result<Option<(Arc<Admitted>, Caller)>, ServiceError> {
+        let Some(known) = self.callers.get(shown) else {
+            return Ok(None);
+        };
+        if known.expires <= now {
+            self.callers.remove(shown);
+            return Err(ServiceError::InvalidToken);
         }
-        let (caller, expires) = self.admit(hash, now, request).await?;
-        let until = until(&caller, expires);
-        Ok((caller, until))
+        demand_face(known.face.as_deref(), request)?;
+        let used = known.used.load(Ordering::Relaxed);
+        // It may have been used elsewhere meanwhile: the database knows.
+        let over = known
+            .idle
+            .is_some_and(|idle| used.saturating_add(idle) <= now);
+        // While nobody tells us what other programs end, it is asked of the database.
+        if over || !self.store.is_informed() || !self.gate.is_current(&known.caller, now) {
+            return Ok(None);
+        }
+        if now.saturating_sub(used) >= MINUTE
+            && let Some(session) = known.caller.session()
+        {
+            known.used.store(now, Ordering::Relaxed);
+            self.uses.note(session, now, known.idle);
+        }
+        let caller = known.caller.at(now, request.clone());
+        Ok(Some((known, caller)))
     }
 
     /// Whoever holds the data folder: the command line and the first start.
@@ -150,7 +221,11 @@ impl Portreeve {
 
     /// Forgets sessions whose time is over. How many there were.
     pub async fn forget_expired_sessions(&self) -> Result<usize, ServiceError> {
-        Ok(self.store.system().expire_sessions(self.now()).await?)
+        self.write_uses().await?;
+        let (now, system) = (self.now(), self.store.system());
+        Ok(system
+            .expire_sessions(now, now.saturating_sub(SLACK))
+            .await?)
     }
 
     fn anonymous(&self, now: i64, request: RequestFacts) -> Caller {
@@ -166,32 +241,61 @@ impl Portreeve {
 
     async fn admit(
         &self,
-        hash: TokenHash,
+        credential: Credential,
         now: i64,
-        request: RequestFacts,
-    ) -> Result<(Caller, i64), ServiceError> {
+        request: &RequestFacts,
+    ) -> Result<(Arc<Admitted>, Caller), ServiceError> {
         let system = self.store.system();
         let before = system.revocations();
-        self.callers.remove(&hash);
-        let session = system
-            .session(&hash)
-            .await?
-            .filter(|session| session.expires > now);
-        let Some(session) = session else {
+        self.callers.remove(&credential.shown);
+        let session = system.session(&credential.session).await?;
+        let session = session.filter(|session| {
+            // A signed token names its session; what a session's own token is worth is only known there.
+            credential.signed == (&*session.kind != "session")
+        });
+        let session = session.ok_or(ServiceError::InvalidToken)?;
+        let used = self
+            .uses
+            .last(&session.id)
+            .map_or(session.used, |at| at.max(session.used));
+        let idle = session.idle_expires.map(|until| until - session.used);
+        let expires = session.expires.min(credential.expires);
+        if expires <= now || idle.is_some_and(|idle| used.saturating_add(idle) <= now) {
             return Err(ServiceError::InvalidToken);
-        };
+        }
+        demand_face(session.face.as_deref(), request)?;
         let account = system.credential_facts(&session.user).await?;
         let Some(account) = account.filter(|account| account.status == ACTIVE) else {
             return Err(ServiceError::InvalidToken);
         };
-        let caller = self.gate.admit(&account.facts, now, request);
-        let admitted = Admitted {
+        let single = &*session.kind == SINGLE_USE;
+        // Of two who come with it at once, one has ended it.
+        if single && system.end_session(credential.session).await?.is_none() {
+            return Err(ServiceError::InvalidToken);
+        }
+        let caller = self.gate.admit(&account.facts, now, request.clone());
+        let caller = self.gate.in_session(&caller, Arc::clone(&session.id));
+        let noted = now.saturating_sub(used) >= MINUTE;
+        if noted && !single {
+            self.uses.note(&session.id, now, idle);
+        }
+        let rate = rate(&account.facts.bindings, caller.snapshot(), now);
+        self.rates.note_limit(rate);
+        let admitted = Arc::new(Admitted {
             caller: caller.clone(),
-            expires: session.expires,
-        };
-        self.callers
-            .put(hash, admitted, || system.revocations() == before);
-        Ok((caller, session.expires))
+            expires,
+            idle,
+            used: AtomicI64::new(if noted { now } else { used }),
+            face: session.face,
+            rate,
+        });
+        if !single {
+            self.callers
+                .put(credential.shown, Arc::clone(&admitted), || {
+                    system.revocations() == before
+                });
+        }
+        Ok((admitted, caller))
     }
 
     // Closed until somebody administers it: whatever the policy gives to everybody, nobody answers for it yet.
@@ -201,5 +305,13 @@ impl Portreeve {
         } else {
             Err(ServiceError::SetupRequired)
         }
+    }
+}
+
+// A session is good at the face it was begun through.
+fn demand_face(face: Option<&str>, request: &RequestFacts) -> Result<(), ServiceError> {
+    match (face, request.face.as_deref()) {
+        (Some(face), Some(here)) if face != here => Err(ServiceError::InvalidToken),
+        _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_gate::Caller;
@@ -13,10 +14,18 @@ const SHARDS: usize = 16;
 /// A shard that is full is emptied: everything in it is cheap to make again.
 const SHARD_LIMIT: usize = 4_096;
 
-/// A caller and until when its session holds.
+/// A caller and until when what it has shown holds.
 pub(crate) struct Admitted {
     pub caller: Caller,
     pub expires: i64,
+    /// How long its session holds without being used.
+    pub idle: Option<i64>,
+    /// When it was last used, to the minute.
+    pub used: AtomicI64,
+    /// The face its session was begun through.
+    pub face: Option<Arc<str>>,
+    /// How many requests it may make in the time its face gives.
+    pub rate: u32,
 }
 
 type Shard = HashMap<TokenHash, Arc<Admitted>, BuildHasherDefault<FirstBytes>>;
@@ -45,7 +54,7 @@ impl Callers {
 
     /// Keeps a caller, unless `still_good` says no. It is asked under the lock that [`Callers::remove`] takes, so that
     /// a session which ended while its caller was being admitted is not kept.
-    pub fn put(&self, hash: TokenHash, admitted: Admitted, still_good: impl FnOnce() -> bool) {
+    pub fn put(&self, hash: TokenHash, admitted: Arc<Admitted>, still_good: impl FnOnce() -> bool) {
         let mut shard = self
             .shard(&hash)
             .write()
@@ -56,7 +65,7 @@ impl Callers {
         if shard.len() >= SHARD_LIMIT {
             shard.clear();
         }
-        shard.insert(hash, Arc::new(admitted));
+        shard.insert(hash, admitted);
     }
 
     pub fn remove(&self, hash: &TokenHash) {
@@ -64,6 +73,16 @@ impl Callers {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(hash);
+    }
+
+    /// Forgets all that a session is known by.
+    pub fn remove_session(&self, session: &str) {
+        for shard in &self.shards {
+            shard
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|_, known| known.caller.session().is_none_or(|id| &**id != session));
+        }
     }
 
     pub fn clear(&self) {

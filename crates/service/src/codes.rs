@@ -22,6 +22,8 @@ pub const POLICY_CHANGED: &str = "policy_changed";
 pub const WRONG_CREDENTIALS: &str = "wrong_credentials";
 /// The session token is unknown, ended or malformed.
 pub const INVALID_TOKEN: &str = "invalid_token";
+/// Too many attempts, or requests, in too short a time.
+pub const THROTTLED: &str = "throttled";
 /// Too much at once; try again.
 pub const BUSY: &str = "busy";
 /// The database cannot be reached.
@@ -98,7 +100,8 @@ pub const UNCONDITIONAL: &str = "unconditional_change";
 pub const TOO_MANY_SUBSCRIPTIONS: &str = "too_many_subscriptions";
 
 /// All of them.
-pub const ALL: [&str; 47] = [
+pub const ALL: [&str; 48] = [
+    THROTTLED,
     TOO_MANY_SUBSCRIPTIONS,
     UNMET,
     PARTLY_FORBIDDEN,

@@ -74,6 +74,12 @@ pub enum ServiceError {
     /// The session is unknown, has ended or is malformed.
     #[error("the session is unknown or has ended; sign in again")]
     InvalidToken,
+    /// Too many attempts, or requests, in too short a time.
+    #[error("too many attempts in too short a time; try again in {seconds} s")]
+    Throttled {
+        /// In how many seconds it is worth trying again.
+        seconds: u64,
+    },
     /// Too much is waiting.
     #[error("too much at once; try again in a moment")]
     Busy,
@@ -232,6 +238,7 @@ impl ServiceError {
             Self::PolicyChanged => codes::POLICY_CHANGED,
             Self::WrongCredentials => codes::WRONG_CREDENTIALS,
             Self::InvalidToken => codes::INVALID_TOKEN,
+            Self::Throttled { .. } => codes::THROTTLED,
             Self::Busy | Self::TablesChanged => codes::BUSY,
             Self::Unavailable => codes::UNAVAILABLE,
             Self::OutcomeUnknown => codes::OUTCOME_UNKNOWN,

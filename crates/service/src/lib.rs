@@ -3,7 +3,9 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `authn` | [`Portreeve::sign_in`], [`Portreeve::sign_out`], [`Portreeve::caller`], [`Portreeve::operator`] |
+//! | `authn` | [`Portreeve::sign_in`], [`Portreeve::caller`], [`Portreeve::operator`] |
+//! | `sessions` | [`Portreeve::refresh`], [`Portreeve::renew`], [`Portreeve::sign_out`], [`Portreeve::sessions`] |
+//! | `rates` | [`Portreeve::sign_in_budget`]: how often one may try |
 //! | `setup` | [`Portreeve::begin_setup`], [`Portreeve::setup`]: the closed first start |
 //! | `users` | [`Portreeve::create_user`], [`Portreeve::set_password`], [`Portreeve::list_users`] |
 //! | `records` | [`Portreeve::list`], [`Portreeve::record`], [`Portreeve::create`], [`Portreeve::update`], [`Portreeve::delete`] |
@@ -43,6 +45,9 @@ mod error;
 mod existing;
 mod explain;
 mod export;
+mod faces;
+mod jwt;
+mod keys;
 mod flows;
 mod invitations;
 mod load;
@@ -52,13 +57,17 @@ mod open;
 mod passwords;
 mod plan;
 mod positions;
+mod rates;
 mod records;
+mod sessions;
 mod setup;
 mod stale;
 mod subscribe;
+mod throttle;
 mod templates;
 mod tokens;
 mod users;
+mod uses;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -69,7 +78,6 @@ use portreeve_store::Store;
 
 pub use access::Applied;
 pub use audit::AuditFilter;
-pub use authn::{SESSION_LIFETIME, SignedIn};
 pub use authoring::{CellChange, RoleChange, Terms};
 pub use backup::{BackupTo, RestoreFrom, Watching, backup, check_backup, restore};
 pub use changes::{Changed, Changes};
@@ -80,14 +88,20 @@ pub use error::ServiceError;
 pub use existing::with_tables;
 pub use explain::Explained;
 pub use export::{ExportError, Exported};
+pub use faces::{
+    Claims, FACES, FaceSettings, Faces, NEVER, Secret, SessionSettings, TokenSettings,
+};
 pub use invitations::Invitation;
 pub use load::{LoadError, Loaded};
 pub use me::{CollectionRights, FieldRights, Me, MeUser, OverflowRights, Possible};
 pub use open::Options;
 pub use plan::{Change, ChangeKind, Dropped, Part, Plan};
+pub use rates::ThrottleSettings;
 pub use records::Written;
+pub use sessions::{How, Mode, RefreshToken, SessionView, SignedIn};
 pub use setup::SETUP_ATTEMPTS;
 pub use subscribe::{EndReason, Happening, ResetReason, Subscription, SubscriptionLimits};
+pub use throttle::{Budget, Limit};
 pub use templates::{NewTemplate, TemplateView};
 pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
 
@@ -102,7 +116,7 @@ pub use portreeve_policy::{
 };
 pub use portreeve_store::{
     AuditFault, AuditFinding, AuditHead, AuditReport, Backup, BackupError, BackupTable, FeedLimits,
-    Location, Progress, ReadOutcome, Restored, Stage, Synchronous, Told, ToldKind,
+    Location, Progress, ReadOutcome, Restored, Stage, StoredSession, Synchronous, Told, ToldKind,
 };
 
 /// One running Portreeve: a data folder, the policy in force, and everything that can be asked of them. Shared by all
@@ -114,6 +128,11 @@ pub struct Portreeve {
     gate: std::sync::Arc<Gate>,
     existing: existing::Existing,
     callers: Arc<callers::Callers>,
+    faces: Faces,
+    keys: keys::Keys,
+    rates: rates::Rates,
+    uses: uses::Uses,
+    audit_sign_ins: bool,
     passwords: passwords::Passwords,
     setup: setup::Setup,
     decisions: decisions::Decisions,

@@ -14,11 +14,16 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::decisions::Decisions;
 use crate::existing::{self, Existing};
 use crate::mail::MailOptions;
+use crate::keys::Keys;
 use crate::passwords::Passwords;
 use crate::positions::Positions;
+use crate::rates::Rates;
 use crate::setup::Setup;
 use crate::subscribe::Subscriptions;
-use crate::{DenialOptions, Portreeve, ServiceError, SubscriptionLimits};
+use crate::uses::Uses;
+use crate::{
+    DenialOptions, Faces, Portreeve, ServiceError, SubscriptionLimits, ThrottleSettings,
+};
 
 /// How a data folder is opened.
 pub struct Options {
@@ -47,6 +52,12 @@ pub struct Options {
     pub denials: DenialOptions,
     /// How mail is sent.
     pub mail: MailOptions,
+    /// What differs from face to face.
+    pub faces: Faces,
+    /// How often one may try to sign in.
+    pub throttle: ThrottleSettings,
+    /// Whether the audit trail tells who signs in, and who may not.
+    pub audit_sign_ins: bool,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives unpredictable bytes.
@@ -78,6 +89,9 @@ impl Options {
             subscriptions: SubscriptionLimits::default(),
             denials: DenialOptions::default(),
             mail: MailOptions::default(),
+            faces: Faces::default(),
+            throttle: ThrottleSettings::default(),
+            audit_sign_ins: false,
             clock,
             entropy,
         }
@@ -128,6 +142,7 @@ async fn follow(portreeve: Weak<Portreeve>, mut notices: broadcast::Receiver<Not
 impl Portreeve {
     /// Opens a data folder, making it where it is missing, and puts the policy stored in it in force.
     pub async fn open(options: Options) -> Result<Arc<Self>, ServiceError> {
+        let keys = Keys::new(&options.faces, options.development)?;
         let store_options = StoreOptions {
             location: options.location,
             synchronous: options.synchronous,
@@ -165,6 +180,11 @@ impl Portreeve {
             ),
             existing,
             callers: Arc::default(),
+            keys,
+            rates: Rates::new(options.throttle),
+            uses: Uses::default(),
+            faces: options.faces,
+            audit_sign_ins: options.audit_sign_ins,
             passwords: Passwords::default(),
             setup: Setup::default(),
             decisions: Decisions::new(options.denials),

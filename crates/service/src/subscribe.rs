@@ -13,7 +13,7 @@ use portreeve_policy::RequestFacts;
 use portreeve_store::{Taken, Told};
 use tokio::sync::watch;
 
-use crate::tokens::{TokenHash, token_hash};
+use crate::sessions::Credential;
 use crate::{Portreeve, ServiceError};
 
 /// How many subscriptions there may be at a time.
@@ -98,7 +98,7 @@ impl EndReason {
 /// A subscription of one caller to one collection.
 pub struct Subscription {
     portreeve: Arc<Portreeve>,
-    token: Option<TokenHash>,
+    token: Option<Credential>,
     facts: RequestFacts,
     request: SubscribeRequest,
     caller: Caller,
@@ -178,7 +178,7 @@ impl Portreeve {
         last: Option<&str>,
     ) -> Result<Subscription, ServiceError> {
         let token = match token {
-            Some(token) => Some(token_hash(token).ok_or(ServiceError::InvalidToken)?),
+            Some(token) => Some(self.credential(token, &facts).await?),
             None => None,
         };
         if *self.subscriptions.stopping.borrow() {

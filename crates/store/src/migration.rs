@@ -43,6 +43,7 @@ pub(crate) const SQLITE: &[Migration] = migrations!(
     ),
     (2, "change_feed", "0002_change_feed"),
     (3, "audit", "0003_audit"),
+    (4, "sessions", "0004_sessions"),
     (5, "mail", "0005_mail"),
     (10, "audit_chain", "0010_audit_chain"),
 );
@@ -57,6 +58,7 @@ pub(crate) const POSTGRES: &[Migration] = migrations!(
     ),
     (2, "change_feed", "0002_change_feed"),
     (3, "audit", "0003_audit"),
+    (4, "sessions", "0004_sessions"),
     (5, "mail", "0005_mail"),
     (10, "audit_chain", "0010_audit_chain"),
 );

@@ -33,7 +33,7 @@ use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
-use crate::work::{Statements, Transaction, change, policy, system, writes};
+use crate::work::{Statements, Transaction, change, policy, sessions, system, writes};
 use crate::{
     ChangeResult, Notice, OpenError, ReadOutcome, StoreError, StoreOptions, StoredPolicy,
     WriteOutcome,
@@ -385,8 +385,8 @@ impl Database {
         loaded
     }
 
-    pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
-        in_transaction!(self, writing => system::expire_sessions(writing, now))
+    pub async fn expire_sessions(&self, now: i64, unused: i64) -> Result<usize, StoreError> {
+        in_transaction!(self, writing => sessions::expire(writing, now, unused))
     }
 
     pub async fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {

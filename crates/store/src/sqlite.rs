@@ -31,7 +31,7 @@ use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
-use crate::work::{Transaction, change, finish, policy, ready, system, writes};
+use crate::work::{Transaction, change, finish, policy, ready, sessions, system, writes};
 use crate::{
     ChangeResult, FeedLimits, OpenError, ReadOutcome, Stale, StoreError, StoreOptions,
     StoredPolicy, WriteOutcome,
@@ -473,10 +473,10 @@ impl Database {
         })
     }
 
-    pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
+    pub async fn expire_sessions(&self, now: i64, unused: i64) -> Result<usize, StoreError> {
         let ours = !self.shared_file;
         let run = move |writing: &writer::Writing<'_>| {
-            let expired = ready(system::expire_sessions(writing, now))?;
+            let expired = ready(sessions::expire(writing, now, unused))?;
             // This comes by every hour, and tables grow meanwhile.
             if ours {
                 open::look_over(writing.connection).map_err(failure)?;

@@ -3,6 +3,7 @@
 
 mod audit;
 mod mail;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -16,6 +17,10 @@ use crate::{Store, StoreError};
 pub use mail::{
     Accept, AskedMail, ClaimedMail, GoodCode, MailOutcome, MailUser, Prepare, PreparedMail,
     StoredTemplate,
+};
+pub use sessions::{
+    Begun, NewRefresh, NewSession, Proof, Renewal, Rotated, Rotation, SessionFacts, SessionUse,
+    StoredSession, Through,
 };
 
 /// The named system statements of a [`Store`].
@@ -41,15 +46,6 @@ pub struct Credential {
     pub status: String,
     /// The hash of its password; without one it cannot sign in by password.
     pub password_hash: Option<String>,
-}
-
-/// A session that has not been ended. Whether it has expired is for the asker to compare.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionFacts {
-    /// The account's id.
-    pub user: Arc<str>,
-    /// Until when it holds, microseconds since 1970.
-    pub expires: i64,
 }
 
 /// An account in a list for the command line.
@@ -94,37 +90,6 @@ impl System<'_> {
     /// What admission needs of an account: its row, its bindings, its epoch.
     pub async fn credential_facts(&self, user: &str) -> Result<Option<Account>, StoreError> {
         asked!(self.store, connection => system::credential_facts(connection, user))
-    }
-
-    /// Begins a session. Only the hash of its token is kept. Refused as [`StoreError::Gone`] unless the account is active and
-    /// the password hash that was verified is still its own.
-    pub async fn insert_session(
-        &self,
-        token_hash: [u8; 32],
-        user: &str,
-        verified: &str,
-        now: i64,
-        expires: i64,
-    ) -> Result<(), StoreError> {
-        let (user, verified) = (user.to_owned(), verified.to_owned());
-        written!(self.store, Shared, writing => system::insert_session(writing, &token_hash, &user, &verified, now, expires))
-    }
-
-    /// The session of a token's hash. One that has expired is still found: compare.
-    pub async fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionFacts>, StoreError> {
-        asked!(self.store, connection => system::session(connection, token_hash))
-    }
-
-    /// Ends a session. Whether there was one.
-    pub async fn delete_session(&self, token_hash: [u8; 32]) -> Result<bool, StoreError> {
-        let made =
-            done!(self.store, Shared, writing => system::delete_session(writing, &token_hash));
-        made.map(|(ended, _)| ended)
-    }
-
-    /// Forgets sessions that had expired by then. How many there were.
-    pub async fn expire_sessions(&self, now: i64) -> Result<usize, StoreError> {
-        on!(self.store, database => database.expire_sessions(now).await)
     }
 
     /// Whether an active account holds an administrator role for good.

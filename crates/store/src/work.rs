@@ -10,6 +10,7 @@ pub(crate) mod decisions;
 pub(crate) mod mail;
 pub(crate) mod policy;
 pub(crate) mod seal;
+pub(crate) mod sessions;
 pub(crate) mod system;
 pub(crate) mod templates;
 pub(crate) mod writes;

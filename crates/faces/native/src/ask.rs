@@ -1,23 +1,26 @@
 //! A request on its way through: who sends it, what it names, what it brings.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use portreeve_http::{
-    MediaType, bearer, media_type, parse_json, peer, read_body, read_text, request_id,
+    MediaType, RateLimit, SessionCookie, bearer, check_same_origin, media_type, parse_json, peer,
+    read_body, read_text, request_id,
 };
 use portreeve_model::CollectionName;
-use portreeve_service::{Caller, DeniedAsk, Portreeve, RequestFacts, ServiceError};
+use portreeve_service::{Budget, Caller, DeniedAsk, Portreeve, RequestFacts, ServiceError};
 use serde_json::Value as Json;
 
 use crate::decode::{Object, Parameters, no_condition};
 use crate::denials;
 use crate::error::Failure;
+
+const FACE_NAME: &str = "native";
 
 /// What an endpoint answers.
 pub(crate) type Answer = Result<Response, Failure>;
@@ -47,6 +50,38 @@ impl Received {
         found.next().map(|(_, text)| text)
     }
 
+    fn token(&self, portreeve: &Portreeve) -> Result<Option<&str>, Failure> {
+        let headers = &self.parts.headers;
+        if let Some(token) = bearer(headers)? {
+            return Ok(Some(token));
+        }
+        let Some(token) = cookie(portreeve.development()).read(headers)? else {
+            return Ok(None);
+        };
+        check_same_origin(&self.parts.method, headers)?;
+        Ok(Some(token))
+    }
+
+    // What there is to say beside the answer: how many more requests there may be, and that a cookie is no good any more,
+    // which a browser would go on sending.
+    fn finish(&self, portreeve: &Portreeve, mut response: Response) -> Response {
+        if portreeve.limits_requests()
+            && let Ok(Some(token)) = self.token(portreeve)
+            && let Some(budget) = portreeve.request_budget(token, FACE_NAME)
+        {
+            told(&budget).tell(&mut response);
+        }
+        let headers = &self.parts.headers;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && headers.contains_key(header::COOKIE)
+            && !headers.contains_key(header::AUTHORIZATION)
+        {
+            let cleared = cookie(portreeve.development()).clear();
+            return with_cookie(response, cleared);
+        }
+        response
+    }
+
     fn facts(&self) -> RequestFacts {
         RequestFacts {
             ip: peer(&self.parts.extensions),
@@ -68,8 +103,8 @@ impl Received {
             return None;
         }
         let facts = self.facts();
-        let caller = match bearer(&self.parts.headers) {
-            Ok(token) => portreeve.caller(token, facts.clone()).await.ok(),
+        let caller = match self.token(portreeve) {
+            Ok(token) => portreeve.same_caller(token, facts.clone()).await.ok(),
             Err(_) => None,
         };
         let asked = self.denied.get().cloned().unwrap_or_else(|| {
@@ -97,9 +132,15 @@ impl Ask {
         &self.received.parts.headers
     }
 
-    /// The token, where there is one.
+    /// The token, where there is one: that of the header, and only where there is none that of the cookie, which is good
+    /// for a page of this site.
     pub fn token(&self) -> Result<Option<&str>, Failure> {
-        Ok(bearer(self.headers())?)
+        self.received.token(&self.portreeve)
+    }
+
+    /// The answer of a failure that is not the end of it.
+    pub async fn fail(&self, failure: Failure) -> Response {
+        failure.answer(&self.portreeve, &self.received).await
     }
 
     /// What the transport knows.
@@ -193,8 +234,36 @@ impl Ask {
     }
 }
 
+/// The cookie that holds a session. Development is without TLS, and on this machine only.
+pub(crate) fn cookie(development: bool) -> &'static SessionCookie {
+    static SECURE: LazyLock<SessionCookie> =
+        LazyLock::new(|| SessionCookie::of_host("portreeve", true));
+    static PLAIN: LazyLock<SessionCookie> =
+        LazyLock::new(|| SessionCookie::of_host("portreeve", false));
+    if development { &PLAIN } else { &SECURE }
+}
+
+/// The same answer with a cookie set, or taken away.
+pub(crate) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// A budget as its headers tell it.
+pub(crate) fn told(budget: &Budget) -> RateLimit {
+    RateLimit {
+        name: budget.name,
+        limit: budget.limit,
+        window: budget.window,
+        remaining: budget.remaining,
+        reset: budget.reset,
+    }
+}
+
 thread_local! {
-    static FACE: Arc<str> = Arc::from("native");
+    static FACE: Arc<str> = Arc::from(FACE_NAME);
 }
 
 fn face() -> Arc<str> {
@@ -281,10 +350,11 @@ where
                 // A path that is no text names nothing.
                 Err(ServiceError::NotFound.into())
             };
-            match answer {
+            let response = match answer {
                 Ok(response) => response,
                 Err(failure) => failure.answer(&portreeve, &received).await,
-            }
+            };
+            received.finish(&portreeve, response)
         },
     )
 }

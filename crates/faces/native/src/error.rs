@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use portreeve_http::{
-    BodyError, DECISION_ID, JsonError, MalformedToken, MediaType, Problem, QueryError,
-    did_you_mean, nearest, shown,
+    BodyError, CrossSite, DECISION_ID, JsonError, MalformedCookie, MalformedToken, MediaType,
+    Problem, QueryError, did_you_mean, nearest, shown,
 };
 use portreeve_service::{Portreeve, ServiceError};
 
@@ -32,6 +32,10 @@ pub(crate) enum Failure {
     Service(ServiceError),
     /// The `Authorization` header is no bearer token.
     Token,
+    /// The `Cookie` header holds no session.
+    Cookie,
+    /// A page of another site sends a cookie along.
+    CrossSite,
     /// No token where one is needed.
     Unauthenticated,
     /// There is no such route.
@@ -81,6 +85,18 @@ impl From<ServiceError> for Failure {
 impl From<MalformedToken> for Failure {
     fn from(_: MalformedToken) -> Self {
         Self::Token
+    }
+}
+
+impl From<MalformedCookie> for Failure {
+    fn from(_: MalformedCookie) -> Self {
+        Self::Cookie
+    }
+}
+
+impl From<CrossSite> for Failure {
+    fn from(_: CrossSite) -> Self {
+        Self::CrossSite
     }
 }
 
@@ -155,15 +171,18 @@ impl Failure {
                 log(error, received.id());
             }
         }
-        let busy = problem.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let wait = match &self {
+            Self::Service(ServiceError::Throttled { seconds }) => Some(*seconds),
+            _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => Some(1),
+            _ => None,
+        };
         let mut response = problem.into_response();
         if let Some(id) = decision {
             response.headers_mut().insert(&DECISION_ID, id);
         }
-        if busy {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = wait {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -173,6 +192,8 @@ impl Failure {
         match self {
             Self::Service(error) => service_problem(error),
             Self::Token => say(&INVALID_TOKEN, MalformedToken.to_string()),
+            Self::Cookie => say(&INVALID_TOKEN, MalformedCookie.to_string()),
+            Self::CrossSite => say(&CROSS_SITE, CROSS_SITE.fix),
             Self::Unauthenticated => say(&UNAUTHENTICATED, UNAUTHENTICATED.fix),
             Self::NoRoute => say(&UNKNOWN_ROUTE, UNKNOWN_ROUTE.fix),
             Self::NoMethod => say(&METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED.fix),
@@ -273,6 +294,7 @@ fn service_problem(error: &ServiceError) -> Problem {
         ServiceError::PolicyChanged => say(&POLICY_CHANGED, POLICY_CHANGED.fix),
         ServiceError::WrongCredentials => say(&WRONG_CREDENTIALS, WRONG_CREDENTIALS.fix),
         ServiceError::InvalidToken => say(&INVALID_TOKEN, INVALID_TOKEN.fix),
+        ServiceError::Throttled { .. } => say(&THROTTLED, format!("{}.", told())),
         ServiceError::Busy | ServiceError::TablesChanged => say(&BUSY, BUSY.fix),
         ServiceError::Unavailable => say(&UNAVAILABLE, UNAVAILABLE.fix),
         ServiceError::OutcomeUnknown => say(&OUTCOME_UNKNOWN, OUTCOME_UNKNOWN.fix),
@@ -477,6 +499,7 @@ mod tests {
             ServiceError::PolicyChanged,
             ServiceError::WrongCredentials,
             ServiceError::InvalidToken,
+            ServiceError::Throttled { seconds: 3 },
             ServiceError::Busy,
             ServiceError::TablesChanged,
             ServiceError::Unavailable,

@@ -26,6 +26,7 @@ mod health;
 mod invitations;
 mod me;
 mod records;
+mod sessions;
 mod setup;
 mod sign_in;
 mod subscribe;
@@ -36,7 +37,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::MethodRouter;
-use portreeve_http::{Guard, RequestIds, guarded};
+use portreeve_http::{Guard, Proxies, RequestIds, guarded};
 use portreeve_service::Portreeve;
 
 use ask::{delete, get, patch, post, put};
@@ -44,7 +45,13 @@ pub use error::{CODES, Code};
 
 /// The router of this face, the guard around it.
 pub fn router(portreeve: Arc<Portreeve>) -> Router {
+    router_behind(portreeve, Proxies::default())
+}
+
+/// The same behind these proxies.
+pub fn router_behind(portreeve: Arc<Portreeve>, proxies: Proxies) -> Router {
     let guard = Guard {
+        proxies,
         loopback_only: portreeve.development(),
         // The lower half of an id is unpredictable, so that ids of two runs differ.
         ids: RequestIds::new((portreeve.new_id().as_u128() & u128::from(u32::MAX)) as u32),
@@ -90,6 +97,7 @@ fn routes() -> Routes {
             "/v1/auth/accept-invitation",
             post("auth.accept-invitation", flows::accept_invitation),
         ),
+        ("/v1/auth/refresh", post("auth.refresh", sign_in::refresh)),
         ("/v1/me", get("me", me::show)),
         ("/v1/me/email", post("me.change-email", flows::change_email)),
         (
@@ -104,6 +112,15 @@ fn routes() -> Routes {
                 .merge(delete("templates.delete", templates::delete)),
         ),
         ("/v1/dev/mails", get("dev.mails", development::mails)),
+        (
+            "/v1/sessions",
+            get("sessions.list", sessions::list)
+                .merge(delete("sessions.end-all", sessions::end_all)),
+        ),
+        (
+            "/v1/sessions/{session}",
+            delete("sessions.end", sessions::end),
+        ),
         (
             "/v1/users",
             get("users.list", users::list).merge(post("users.create", users::create)),
@@ -148,6 +165,15 @@ fn routes() -> Routes {
             "/v1/registration",
             get("registration.show", authoring::registration)
                 .merge(put("registration.put", authoring::set_registration)),
+        ),
+        (
+            "/v1/users/{user}/sessions",
+            get("users.sessions", sessions::list_of)
+                .merge(delete("users.end-sessions", sessions::end_all_of)),
+        ),
+        (
+            "/v1/users/{user}/sessions/{session}",
+            delete("users.end-session", sessions::end_of),
         ),
         (
             "/v1/collections",

@@ -1,4 +1,4 @@
-//! `[audit]`: which denials are kept, and for how long.
+//! `[audit]`: which denials are kept, and for how long; and what the audit trail tells beside administrative changes.
 
 use std::num::NonZeroU32;
 
@@ -19,6 +19,8 @@ pub struct Audit {
     pub denials_kept: NonZeroU32,
     /// For so many days.
     pub denials_days: NonZeroU32,
+    /// Who signs in, and who is not let in.
+    pub sign_ins: bool,
 }
 
 /// Which denials are kept.
@@ -71,6 +73,7 @@ impl Default for Audit {
             denials_per_minute: number(usual.per_minute),
             denials_kept: number(usual.most),
             denials_days: number(usual.days),
+            sign_ins: false,
         }
     }
 }

@@ -12,6 +12,7 @@ use portreeve_service::{
     Caller, Document, ListRequest, NewUser, Options, Portreeve, RequestFacts, Sent, ServiceError,
     SignedIn, Synchronous, Written, parse_rule, take_literals,
 };
+use portreeve_store::{FeedLimits, Location, Store, StoreOptions};
 use serde_json::{Value as Json, json};
 
 /// 2026-01-01T00:00:00Z
@@ -142,6 +143,41 @@ pub async fn open_with(
 }
 
 impl Home {
+    /// Closes it and opens it again, otherwise. Where that fails it stays closed, and is opened by the next one.
+    pub async fn reopen(&mut self, change: impl FnOnce(&mut Options)) -> Result<(), ServiceError> {
+        static SEED: AtomicU64 = AtomicU64::new(1_000);
+        let seed = SEED.fetch_add(1, Ordering::Relaxed);
+        let aside = Folder::new();
+        // The last to hold the folder closes it.
+        self.portreeve = open(&aside, &self.clock, seed).await;
+        let mut options = Options {
+            synchronous: Synchronous::Normal,
+            ..Options::new(
+                &self.folder.0,
+                self.clock.clone(),
+                Arc::new(Seeded(Mutex::new(seed))),
+            )
+        };
+        change(&mut options);
+        self.portreeve = Portreeve::open(options).await?;
+        Ok(())
+    }
+
+    /// Everything that is stored, as one hash.
+    pub async fn digest(&self) -> [u8; 32] {
+        let options = StoreOptions {
+            location: Location::Folder(self.folder.0.clone()),
+            synchronous: Synchronous::Normal,
+            readers: 1,
+            connections: 1,
+            feed: FeedLimits::default(),
+            clock: self.clock.clone(),
+            entropy: Arc::new(Seeded(Mutex::new(2))),
+        };
+        let store = Store::open_read_only(options).await.unwrap();
+        store.system().digest(true).await.unwrap()
+    }
+
     /// Empty: no policy, no accounts.
     pub async fn empty() -> Self {
         let folder = Folder::new();

@@ -10,6 +10,8 @@ mod mail;
 mod me;
 mod records;
 mod rights;
+mod sessions;
 mod setup;
 mod sign_in;
+mod throttle;
 mod users;

@@ -1,6 +1,6 @@
 //! Who may come in, for how long, and what a change of rights does to those who are in.
 
-use portreeve_service::{RequestFacts, SESSION_LIFETIME, ServiceError};
+use portreeve_service::{FaceSettings, RequestFacts, ServiceError};
 
 use crate::home::{Home, SCHOOL, grades};
 
@@ -66,7 +66,13 @@ async fn a_session_ends_when_it_is_over() {
     home.user("anna", &["student"]).await;
     let session = home.session("anna").await;
     home.by_token(&session.token).await.unwrap();
-    home.clock.forward(SESSION_LIFETIME - 1);
+    // It is used now and then, and is over all the same.
+    let life = FaceSettings::of("native").sessions.life.unwrap();
+    for _ in 0..6 {
+        home.clock.forward(life / 6 - 1);
+        home.by_token(&session.token).await.unwrap();
+    }
+    home.clock.forward(5);
     home.by_token(&session.token).await.unwrap();
     home.clock.forward(1);
     assert_eq!(
@@ -86,13 +92,19 @@ async fn signing_out_ends_this_session_and_no_other() {
     let (one, two) = (home.session("anna").await, home.session("anna").await);
     home.by_token(&one.token).await.unwrap();
     home.by_token(&two.token).await.unwrap();
-    home.sign_out(&one.token).await.unwrap();
+    home.sign_out(&one.token, &RequestFacts::default())
+        .await
+        .unwrap();
     assert_eq!(
         home.by_token(&one.token).await.err().unwrap().code(),
         "invalid_token"
     );
     assert_eq!(
-        home.sign_out(&one.token).await.err().unwrap().code(),
+        home.sign_out(&one.token, &RequestFacts::default())
+            .await
+            .err()
+            .unwrap()
+            .code(),
         "invalid_token"
     );
     home.by_token(&two.token).await.unwrap();

@@ -13,7 +13,7 @@ use super::audit::{Audited, By, audit};
 use super::{Connection, Parameter, Row, Transaction, check_versions, finish};
 use crate::sql::binding::Binding as Slots;
 use crate::sql::write;
-use crate::{Account, AccountSummary, Credential, SessionFacts, Stale, StoreError};
+use crate::{Account, AccountSummary, Credential, Stale, StoreError};
 
 /// The only status that may sign in.
 pub(super) const ACTIVE: &str = "active";
@@ -114,94 +114,12 @@ pub(super) fn binding(row: &Row) -> Result<Binding, StoreError> {
     })
 }
 
-pub(crate) async fn insert_session<X: Transaction>(
-    transaction: &X,
-    token_hash: &[u8; 32],
-    user: &str,
-    verified: &str,
-    now: i64,
-    expires: i64,
-) -> Result<(), StoreError> {
-    // Whoever changes a password ends the account's sessions, alone: a session begins before that, and is ended by it,
-    // or after, and then the old password is no good any more.
-    transaction.versions(Some(user)).await?;
-    let id = new_uuid(transaction.clock(), transaction.entropy())
-        .hyphenated()
-        .to_string();
-    transaction.mark().await?;
-    let insert = async {
-        let sql =
-            "SELECT u.id FROM portreeve_users u JOIN portreeve_credentials c ON c.\"user\" = u.id
-                   WHERE u.id = ?1 AND u.status = ?2 AND c.password_hash = ?3";
-        let parameters = [user.into(), ACTIVE.into(), verified.into()];
-        if transaction.ask(sql, &parameters).await?.is_empty() {
-            return Err(StoreError::Gone);
-        }
-        let sql = "INSERT INTO portreeve_sessions (id, \"user\", created, expires) VALUES (?1, ?2, ?3, ?4)";
-        transaction
-            .execute(
-                sql,
-                &[(&id).into(), user.into(), now.into(), expires.into()],
-            )
-            .await
-            .map_err(gone)?;
-        let sql = "INSERT INTO portreeve_session_tokens (token_hash, session) VALUES (?1, ?2)";
-        transaction
-            .execute(sql, &[Parameter::Bytes(token_hash), (&id).into()])
-            .await
-            .map(drop)
-    };
-    let result = insert.await;
-    finish(transaction, result).await
-}
-
 // Where a reference leads nowhere, it is the account that is not there any more.
-fn gone(error: StoreError) -> StoreError {
+pub(super) fn gone(error: StoreError) -> StoreError {
     match error {
         StoreError::ForeignKey => StoreError::Gone,
         other => other,
     }
-}
-
-pub(crate) async fn session<C: Connection>(
-    connection: &C,
-    token_hash: &[u8; 32],
-) -> Result<Option<SessionFacts>, StoreError> {
-    let rows = connection
-        .ask(
-            "SELECT s.\"user\", s.expires FROM portreeve_session_tokens t
-             JOIN portreeve_sessions s ON s.id = t.session WHERE t.token_hash = ?1",
-            &[Parameter::Bytes(token_hash)],
-        )
-        .await?;
-    let Some(row) = rows.first() else {
-        return Ok(None);
-    };
-    Ok(Some(SessionFacts {
-        user: row.text(0)?.into(),
-        expires: row.integer(1)?,
-    }))
-}
-
-pub(crate) async fn delete_session<X: Transaction>(
-    transaction: &X,
-    token_hash: &[u8; 32],
-) -> Result<(bool, Stale), StoreError> {
-    let sql = "DELETE FROM portreeve_sessions
-               WHERE id = (SELECT session FROM portreeve_session_tokens WHERE token_hash = ?1)";
-    let ended = transaction
-        .execute(sql, &[Parameter::Bytes(token_hash)])
-        .await?;
-    Ok((ended > 0, Stale::sessions()))
-}
-
-pub(crate) async fn expire_sessions<X: Transaction>(
-    transaction: &X,
-    now: i64,
-) -> Result<usize, StoreError> {
-    let sql = "DELETE FROM portreeve_sessions WHERE expires <= ?1";
-    let expired = transaction.execute(sql, &[now.into()]).await?;
-    Ok(usize::try_from(expired).unwrap_or(usize::MAX))
 }
 
 pub(crate) async fn has_administrator<C: Connection>(

@@ -6,7 +6,7 @@ use portreeve_policy::{Binding, BoundTo};
 use portreeve_store::StoreError;
 use serde_json::json;
 
-use crate::world::{List, NOW};
+use crate::world::{List, NOW, begin, new_session};
 
 const NOTES: &str = r#"
 collections:
@@ -134,16 +134,14 @@ async fn a_new_password_ends_sessions_and_admissions() {
     let world = super::world(NOTES).await;
     let anna = world.user("anna", &["writer"]).await;
     let system = world.store.system();
-    system
-        .insert_session([7; 32], "anna", "hash", NOW, NOW + 10)
+    begin(&world.store, new_session([7; 32], "anna", "hash", NOW, NOW + 10))
         .await
         .unwrap();
     let session = system.session(&[7; 32]).await.unwrap().unwrap();
     assert_eq!((&*session.user, session.expires), ("anna", NOW + 10));
     assert_eq!(system.session(&[8; 32]).await.unwrap(), None);
     assert!(matches!(
-        system
-            .insert_session([9; 32], "nobody", "hash", NOW, NOW)
+        begin(&world.store, new_session([9; 32], "nobody", "hash", NOW, NOW))
             .await,
         Err(StoreError::Gone)
     ));
@@ -164,10 +162,10 @@ async fn a_new_password_ends_sessions_and_admissions() {
     assert!(system.revocations() > known);
     assert_eq!(system.session(&[7; 32]).await.unwrap(), None);
     // Who verified the old password before it was changed comes too late with it.
-    let late = system.insert_session([9; 32], "anna", "hash", NOW, NOW + 10);
+    let late = begin(&world.store, new_session([9; 32], "anna", "hash", NOW, NOW + 10));
     assert!(matches!(late.await, Err(StoreError::Gone)));
     assert_eq!(system.session(&[9; 32]).await.unwrap(), None);
-    let again = system.insert_session([9; 32], "anna", "new", NOW, NOW + 10);
+    let again = begin(&world.store, new_session([9; 32], "anna", "new", NOW, NOW + 10));
     again.await.unwrap();
     assert_eq!(
         system
@@ -202,14 +200,13 @@ async fn sessions_end_and_expire() {
     world.user("anna", &[]).await;
     let system = world.store.system();
     for number in 0..5 {
-        system
-            .insert_session([number; 32], "anna", "hash", NOW, NOW + i64::from(number))
+        begin(&world.store, new_session([number; 32], "anna", "hash", NOW, NOW + i64::from(number)))
             .await
             .unwrap();
     }
-    assert!(system.delete_session([4; 32]).await.unwrap());
-    assert!(!system.delete_session([4; 32]).await.unwrap());
-    assert_eq!(system.expire_sessions(NOW + 2).await.unwrap(), 3);
+    assert!(system.end_session([4; 32]).await.unwrap().is_some());
+    assert!(system.end_session([4; 32]).await.unwrap().is_none());
+    assert_eq!(system.expire_sessions(NOW + 2, NOW).await.unwrap(), 3);
     assert!(system.session(&[3; 32]).await.unwrap().is_some());
     assert!(system.session(&[2; 32]).await.unwrap().is_none());
 }

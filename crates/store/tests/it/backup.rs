@@ -28,12 +28,8 @@ async fn world() -> World {
             .put(&anna, "notes", serde_json::json!({ "text": text }))
             .await;
     }
-    world
-        .store
-        .system()
-        .insert_session([7; 32], "anna", "hash", NOW, NOW + 1)
-        .await
-        .unwrap();
+    let session = crate::world::new_session([7; 32], "anna", "hash", NOW, NOW + 1);
+    crate::world::begin(&world.store, session).await.unwrap();
     world
 }
 
@@ -135,7 +131,7 @@ async fn what_is_put_back_is_the_same_but_for_sessions_and_what_was_counted() {
          UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'portreeve_audit';
          DELETE FROM portreeve_epochs;",
     );
-    world.store.system().delete_session([7; 32]).await.unwrap();
+    world.store.system().end_session([7; 32]).await.unwrap();
     let again = Store::open(options(&to)).await.unwrap();
     assert_eq!(
         again.system().digest(true).await.unwrap(),

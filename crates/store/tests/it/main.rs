@@ -31,6 +31,7 @@ macro_rules! on {
             mod overflow;
             mod reads;
             mod sealing;
+            mod sessions;
             mod writes;
 
             const ON: On = On::$on;

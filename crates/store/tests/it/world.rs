@@ -11,7 +11,8 @@ use portreeve_model::{
 };
 use portreeve_policy::{Document, RequestFacts, Snapshot};
 use portreeve_store::{
-    Location, ReadOutcome, Store, StoreError, StoreOptions, Stored, WriteOutcome,
+    Begun, Location, NewSession, Proof, ReadOutcome, Store, StoreError, StoreOptions, Stored,
+    Through, WriteOutcome,
 };
 use portreeve_testkit::postgres::{Postgres, TestDatabase};
 use serde_json::{Value as Json, json};
@@ -456,4 +457,37 @@ pub fn keys(list: &[Json]) -> Vec<i64> {
     list.iter()
         .map(|record| record["id"].as_i64().unwrap())
         .collect()
+}
+
+/// A session on a password, with a token of this hash.
+pub fn new_session(
+    token_hash: [u8; 32],
+    user: &str,
+    verified: &str,
+    now: i64,
+    expires: i64,
+) -> NewSession {
+    NewSession {
+        user: user.into(),
+        proof: Proof::Password(verified.into()),
+        kind: "session".into(),
+        through: Through::default(),
+        address: None,
+        agent: None,
+        now,
+        idle_expires: None,
+        expires,
+        ends_with_roles: false,
+        token_hash,
+        token_expires: None,
+        refresh: None,
+        at_most: None,
+        audited: false,
+    }
+}
+
+/// Begins a session, with nobody there whom that makes stale.
+pub async fn begin(store: &Store, new: NewSession) -> Result<Begun, StoreError> {
+    let (begun, _) = store.system().begin_session(new).await?;
+    Ok(begun)
 }

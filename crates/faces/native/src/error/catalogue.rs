@@ -28,6 +28,8 @@ codes! {
         "Send the members the route knows, each with its type; `member` says which one is wrong.";
     BAD_CONDITION: "bad_condition", 400, "A condition on the record cannot be understood",
         "Send If-Match or If-None-Match as `header` needs it, with tags as ETag gives them.";
+    BAD_FORWARDED_FOR: "bad_forwarded_for", 400, "The proxy does not say for whom it asks",
+        "The proxy's X-Forwarded-For must end with the address of its client.";
     BAD_PARAMETER: "bad_parameter", 400, "A query parameter cannot be understood",
         "Correct the parameter that `parameter` names.";
     BAD_QUERY: "bad_query", 400, "The filter, sort or search cannot be understood",
@@ -54,6 +56,8 @@ codes! {
         "Hand out, author and take away what you hold yourself; an administrator can do more.";
     FORBIDDEN: "forbidden", 403, "You may not do this",
         "Ask an administrator for the permission; POST /v1/explain shows what is missing.";
+    CROSS_SITE: "cross_site", 403, "Another site's page asks with this site's cookie",
+        "Ask from a page of this site, or send the token as Authorization: Bearer instead of the cookie.";
     FOREIGN_SITE: "foreign_site", 403, "Another site's request",
         "Development mode answers this machine only: use localhost, 127.0.0.1 or [::1], or serve without --dev.";
     INVALID_CODE: "invalid_code", 403, "The code is not good",
@@ -132,6 +136,8 @@ codes! {
         "Use a role the policy declares.";
     TOO_MANY_SUBSCRIPTIONS: "too_many_subscriptions", 429, "You have as many subscriptions as you may have",
         "Close one of them first; each connection to /v1/subscribe is one.";
+    THROTTLED: "throttled", 429, "Too many in too short a time",
+        "Ask again after the time in Retry-After.";
     INTERNAL: "internal", 500, "Internal error",
         "Whoever runs the server finds the cause in its log under `request_id`.";
     BUSY: "busy", 503, "Too much at once",

@@ -19,5 +19,6 @@ mod relations;
 mod rights;
 mod routes;
 mod same_answer;
+mod sessions;
 mod subscribe;
 mod world;

@@ -17,6 +17,13 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("POST", "/v1/auth/send-confirmation", 415),
     ("POST", "/v1/auth/confirm", 415),
     ("POST", "/v1/auth/accept-invitation", 415),
+    ("POST", "/v1/auth/refresh", 415),
+    ("GET", "/v1/sessions", 401),
+    ("DELETE", "/v1/sessions", 401),
+    ("DELETE", "/v1/sessions/{session}", 401),
+    ("GET", "/v1/users/{user}/sessions", 401),
+    ("DELETE", "/v1/users/{user}/sessions", 401),
+    ("DELETE", "/v1/users/{user}/sessions/{session}", 401),
     // Who I am and what I may do: nobody, nothing.
     ("GET", "/v1/me", 200),
     ("POST", "/v1/me/email", 401),
@@ -84,6 +91,7 @@ fn real(path: &str) -> String {
         .replace("{id}", "1")
         .replace("{role}", "teacher")
         .replace("{profile}", "none")
+        .replace("{session}", "1")
 }
 
 #[test]
