@@ -43,6 +43,19 @@ pub struct Proxies(pub Vec<IpNet>);
 pub struct BadForward;
 
 impl Proxies {
+    /// Reads networks (`10.0.0.0/8`) and single addresses. The first that is neither is an error.
+    pub fn read<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, String> {
+        let network = |text: &'t str| {
+            let address = text.parse::<IpAddr>().ok().map(IpNet::from);
+            text.parse().ok().or(address).ok_or_else(|| text.to_owned())
+        };
+        texts
+            .into_iter()
+            .map(network)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
@@ -150,6 +163,18 @@ mod tests {
                 "{written}"
             );
         }
+    }
+
+    #[test]
+    fn networks_and_addresses_are_read() {
+        let read = Proxies::read(["10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "::1"]).unwrap();
+        assert!(read.trusts("10.1.2.3".parse().unwrap()));
+        assert!(read.trusts("::ffff:192.0.2.1".parse().unwrap()));
+        assert!(!read.trusts("192.0.2.2".parse().unwrap()));
+        assert_eq!(
+            Proxies::read(["::1", "10.0.0.0/33"]),
+            Err("10.0.0.0/33".into())
+        );
     }
 
     #[test]

@@ -4,11 +4,15 @@
 mod access;
 mod audit;
 mod data;
+mod duration;
 mod log;
 mod mail;
 mod server;
+mod sessions;
 mod subscriptions;
+mod throttle;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +28,9 @@ pub use data::Data;
 pub use log::Log;
 pub use mail::Mail;
 pub use server::Server;
+pub use sessions::{Sessions, faces};
 pub use subscriptions::Subscriptions;
+pub use throttle::Throttle;
 
 /// The environment variables that are understood, beside those that name no setting (`PORTREEVE_CONFIG`).
 const VARIABLES: [&str; 11] = [
@@ -54,6 +60,14 @@ pub struct Config {
     pub data: Data,
     /// `[access]`
     pub access: Access,
+    /// `[sessions]`: those of our own face.
+    pub sessions: Sessions,
+    /// `[faces.NAME]`: the same for the others.
+    pub faces: BTreeMap<String, Sessions>,
+    /// `[throttle]`
+    pub throttle: Throttle,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[subscriptions]`
     pub subscriptions: Subscriptions,
     /// `[audit]`
@@ -111,6 +125,10 @@ impl Config {
         if let Some(file) = &flags.load {
             config.data.load = Some(file.clone());
         }
+        if let Ok(secret) = std::env::var(sessions::JWT_SECRET) {
+            let strapi = config.faces.entry("strapi".to_owned()).or_default();
+            strapi.take_secret(secret);
+        }
         Ok(config)
     }
 
@@ -126,6 +144,9 @@ impl Config {
         config.data.load.as_mut().map(beside);
         config.access.file.as_mut().map(beside);
         config.mail.password_file.as_mut().map(beside);
+        for sessions in std::iter::once(&mut config.sessions).chain(config.faces.values_mut()) {
+            sessions.jwt_secret_file.as_mut().map(beside);
+        }
         Ok(config)
     }
 
@@ -149,7 +170,20 @@ impl Config {
                 "development": self.server.development,
                 "public_url": self.server.public_url,
                 "name": self.server.name,
+                "trusted_proxies": self.server.trusted_proxies,
             },
+            "sessions": self.sessions.to_json(),
+            "faces": self
+                .faces
+                .iter()
+                .map(|(name, sessions)| (name.clone(), sessions.to_json()))
+                .collect::<serde_json::Map<_, _>>(),
+            "throttle": {
+                "per_address": self.throttle.per_address,
+                "per_name_and_address": self.throttle.per_name_and_address,
+                "per_name": self.throttle.per_name,
+            },
+            "audit": { "sign_ins": self.audit.sign_ins },
             "data": {
                 "folder": self.data.folder,
                 "synchronous": synchronous,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portreeve_service::mail::MailOptions;
 use portreeve_service::{Document, Options, Portreeve, ServiceError};
 
-use crate::config::Config;
+use crate::config::{Config, faces};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::fail::Failure;
 use crate::sealing;
@@ -41,6 +41,9 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
         subscriptions: config.subscriptions.limits(),
         feed: config.subscriptions.feed(),
         denials: config.audit.denials(),
+        faces: faces(&config.sessions, &config.faces)?,
+        throttle: config.throttle.settings(),
+        audit_sign_ins: config.audit.sign_ins,
         ..Options::at(
             config.data.location(),
             Arc::new(SystemClock),

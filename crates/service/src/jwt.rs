@@ -120,12 +120,12 @@ fn header(settings: &TokenSettings, handle: &str) -> Header {
 fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: |algorithm, key| {
-            let secret = hmac_key(*algorithm, key.family())?;
-            secret(key.as_bytes()).map(|key| Box::new(key) as Box<dyn JwtSigner>)
+            let key = Hs256::new(*algorithm, key.family(), key.as_bytes())?;
+            Ok(Box::new(key) as Box<dyn JwtSigner>)
         },
         verifier_factory: |algorithm, key| {
-            let secret = hmac_key(*algorithm, key.family())?;
-            secret(key.try_get_as_bytes()?).map(|key| Box::new(key) as Box<dyn JwtVerifier>)
+            let key = Hs256::new(*algorithm, key.family(), key.try_get_as_bytes()?)?;
+            Ok(Box::new(key) as Box<dyn JwtVerifier>)
         },
         key_utils: KeyUtils::new_unimplemented(),
     };
@@ -138,14 +138,13 @@ fn install() {
 
 struct Hs256(hmac::Key);
 
-fn hmac_key(
-    algorithm: Algorithm,
-    family: AlgorithmFamily,
-) -> Result<fn(&[u8]) -> Result<Hs256, Error>, Error> {
-    if algorithm != Algorithm::HS256 || family != AlgorithmFamily::Hmac {
-        return Err(ErrorKind::InvalidAlgorithm.into());
+impl Hs256 {
+    fn new(algorithm: Algorithm, family: AlgorithmFamily, secret: &[u8]) -> Result<Self, Error> {
+        if algorithm != Algorithm::HS256 || family != AlgorithmFamily::Hmac {
+            return Err(ErrorKind::InvalidAlgorithm.into());
+        }
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
-    Ok(|secret| Ok(Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))))
 }
 
 impl Signer<Vec<u8>> for Hs256 {

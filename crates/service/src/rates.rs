@@ -112,15 +112,15 @@ impl Portreeve {
             Err(refused) => refused,
         };
         // Where the account has signed in before, what strangers elsewhere try does not count.
-        if self
+        let here_before = self
             .knows_address(user.unwrap_or(&name), address, now)
-            .await?
-        {
-            if let Ok(taken) = rates.attempts.take(&wanted[..own], now) {
-                return Ok(Trial(taken));
-            }
+            .await?;
+        let again = here_before.then(|| rates.attempts.take(&wanted[..own], now));
+        match again {
+            Some(Ok(taken)) => Ok(Trial(taken)),
+            Some(Err(refused)) => Err(throttled(refused)),
+            None => Err(throttled(refused)),
         }
-        Err(throttled(refused))
     }
 
     /// An attempt that has succeeded.

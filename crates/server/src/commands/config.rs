@@ -16,6 +16,7 @@ pub fn run(command: cli::Config, output: Output) -> Result<ExitCode, Failure> {
         Some(file) => Config::read(file)?,
         None => Config::default(),
     };
+    config::faces(&config.sessions, &config.faces)?;
     if let Some(access) = &config.access.file {
         let document = document(access)?;
         portreeve_policy::Snapshot::compile(&document, 1).map_err(Failure::problems)?;

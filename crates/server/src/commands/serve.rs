@@ -20,6 +20,9 @@ use crate::output::{Output, say};
 use crate::sealing;
 use crate::wiring::{Mode, document, log, open};
 
+/// How often it is written down which sessions were used.
+const NOTING: Duration = Duration::from_secs(10);
+
 /// How often sessions that have expired are forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 /// How often mails are looked for that were asked for elsewhere, or have to be tried again.
@@ -73,7 +76,9 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     let (stop_mails, stopped) = watch::channel(false);
     let mails = tokio::spawn(mails(Arc::clone(&portreeve), stopped));
     let sealing = tokio::spawn(sealing::run(Arc::clone(&portreeve)));
-    let router = portreeve_native::router(Arc::clone(&portreeve));
+    let noting = tokio::spawn(noting(Arc::clone(&portreeve)));
+    let proxies = config.server.proxies();
+    let router = portreeve_native::router_behind(Arc::clone(&portreeve), proxies);
     tell(
         output,
         &format!("listening on http://{address}"),
@@ -90,6 +95,10 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     if tokio::time::timeout(LAST_MAIL, mails).await.is_err() {
         tracing::warn!("a mail on its way did not arrive in time; it will be sent again");
         abandon.abort();
+    }
+    noting.abort();
+    if let Err(error) = portreeve.write_uses().await {
+        tracing::warn!(%error, "when sessions were last used could not be written down");
     }
     sealing.abort();
     if let Err(error) = portreeve.seal_audit().await {
@@ -148,6 +157,17 @@ fn tell(output: Output, line: &str, json: impl FnOnce() -> serde_json::Value) {
         say(&json().to_string())
     } else {
         say(line)
+    }
+}
+
+async fn noting(portreeve: Arc<Portreeve>) {
+    let mut rounds = tokio::time::interval(NOTING);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        if let Err(error) = portreeve.write_uses().await {
+            tracing::warn!(%error, "when sessions were last used could not be written down");
+        }
     }
 }
 

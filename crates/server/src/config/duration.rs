@@ -38,7 +38,9 @@ impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom("write a time as 30d, 12h, 15m or 10s (ten years at most), or never")
+            serde::de::Error::custom(
+                "write a time as 30d, 12h, 15m or 10s (ten years at most), or never",
+            )
         })
     }
 }
@@ -54,7 +56,18 @@ mod tests {
         assert_eq!(micros("2d"), Some(Some(2 * 86_400 * MICROS)));
         assert_eq!(micros("0s"), Some(Some(0)));
         assert_eq!(micros("never"), Some(None));
-        for bad in ["", "d", "10", "-1d", "1.5h", "1 d", "1w", "9999999999999d", "4000d", "é"] {
+        for bad in [
+            "",
+            "d",
+            "10",
+            "-1d",
+            "1.5h",
+            "1 d",
+            "1w",
+            "9999999999999d",
+            "4000d",
+            "é",
+        ] {
             assert_eq!(micros(bad), None, "{bad}");
         }
     }

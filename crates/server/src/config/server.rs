@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use portreeve_http::Proxies;
 use serde::{Deserialize, Deserializer};
 
 /// How the server is reached.
@@ -17,6 +18,17 @@ pub struct Server {
     pub public_url: Option<String>,
     /// What it is called in mails.
     pub name: String,
+    /// Proxies in front of it, which say for whom they ask: networks and addresses.
+    #[serde(deserialize_with = "proxies")]
+    pub trusted_proxies: Vec<String>,
+}
+
+impl Server {
+    /// The proxies, read.
+    pub fn proxies(&self) -> Proxies {
+        // They were looked at when the file was read.
+        Proxies::read(self.trusted_proxies.iter().map(String::as_str)).unwrap_or_default()
+    }
 }
 
 impl Default for Server {
@@ -26,6 +38,7 @@ impl Default for Server {
             development: false,
             public_url: None,
             name: "Portreeve".into(),
+            trusted_proxies: vec![],
         }
     }
 }
@@ -33,4 +46,14 @@ impl Default for Server {
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     super::address(&text).map_err(serde::de::Error::custom)
+}
+
+fn proxies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    match Proxies::read(texts.iter().map(String::as_str)) {
+        Ok(_) => Ok(texts),
+        Err(text) => Err(serde::de::Error::custom(format!(
+            "'{text}' is no network and no address; write 10.0.0.0/8 or 192.0.2.1"
+        ))),
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::duration::Duration;
 use crate::fail::Failure;
 
-/// The environment variable that is the key of Strapi's tokens.
+/// The environment variable that is the key of Strapi's tokens, as it was there.
 pub const JWT_SECRET: &str = "JWT_SECRET";
 
 /// An idle life that is shorter is not told apart from no use: uses are written down once a minute.
@@ -54,6 +54,13 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Sessions {
+    /// Takes a key from elsewhere, unless one is given here.
+    pub fn take_secret(&mut self, secret: String) {
+        if self.jwt_secret.is_none() && self.jwt_secret_file.is_none() {
+            self.jwt_secret = Some(secret);
+        }
+    }
+
     /// What is said, without the key.
     pub fn to_json(&self) -> Json {
         let time = |duration: &Option<Duration>| match duration {
@@ -102,8 +109,18 @@ impl Sessions {
         let tokens = &mut face.tokens;
         let times = [
             ("access_life", self.access_life, &mut tokens.access_life, 1),
-            ("refresh_life", self.refresh_life, &mut tokens.refresh_life, 1),
-            ("refresh_grace", self.refresh_grace, &mut tokens.refresh_grace, 0),
+            (
+                "refresh_life",
+                self.refresh_life,
+                &mut tokens.refresh_life,
+                1,
+            ),
+            (
+                "refresh_grace",
+                self.refresh_grace,
+                &mut tokens.refresh_grace,
+                0,
+            ),
             ("renew_grace", self.renew_grace, &mut tokens.renew_grace, 0),
         ];
         for (name, said, setting, least) in times {
@@ -115,7 +132,10 @@ impl Sessions {
         }
         match (&self.jwt_secret, &self.jwt_secret_file) {
             (Some(_), Some(_)) => {
-                return Err(wrong("jwt_secret", "give this or jwt_secret_file, not both"));
+                return Err(wrong(
+                    "jwt_secret",
+                    "give this or jwt_secret_file, not both",
+                ));
             }
             (Some(secret), None) => tokens.secret = Some(Secret::new(secret)),
             (None, Some(file)) => {
@@ -136,16 +156,9 @@ impl Sessions {
     }
 }
 
-/// The settings of all faces; `secret` is what the environment gives.
-pub fn faces(
-    native: &Sessions,
-    others: &BTreeMap<String, Sessions>,
-    secret: Option<&str>,
-) -> Result<Faces, Failure> {
+/// The settings of all faces.
+pub fn faces(native: &Sessions, others: &BTreeMap<String, Sessions>) -> Result<Faces, Failure> {
     let mut faces = Faces::default();
-    if let (Some(secret), Some(strapi)) = (secret, faces.get_mut("strapi")) {
-        strapi.tokens.secret = Some(Secret::new(secret));
-    }
     if let Some(face) = faces.get_mut("native") {
         native.apply("sessions", face)?;
     }
@@ -180,7 +193,7 @@ mod tests {
             faces: BTreeMap<String, Sessions>,
         }
         let both: Both = toml::from_str(text).unwrap();
-        faces(&both.sessions, &both.faces, Some("from the environment"))
+        faces(&both.sessions, &both.faces)
     }
 
     fn wrong(text: &str) -> String {
@@ -194,14 +207,26 @@ mod tests {
         )
         .unwrap();
         let native = &faces.get(Some("native")).1.sessions;
-        assert_eq!((native.life, native.idle, native.at_most), (Some(86_400_000_000), None, None));
-        assert_eq!(faces.get(Some("kuzzle")).1.sessions.life, None);
         assert_eq!(
-            faces.get(Some("hasura")).1,
-            &FaceSettings::of("hasura"),
+            (native.life, native.idle, native.at_most),
+            (Some(86_400_000_000), None, None)
         );
-        let strapi = faces.get(Some("strapi")).1.tokens.secret.clone();
-        assert_eq!(strapi, Some(Secret::new("from the environment")));
+        assert_eq!(faces.get(Some("kuzzle")).1.sessions.life, None);
+        assert_eq!(faces.get(Some("hasura")).1, &FaceSettings::of("hasura"),);
+    }
+
+    #[test]
+    fn a_key_from_elsewhere_yields_to_one_that_is_given() {
+        let mut sessions = Sessions::default();
+        sessions.take_secret("first".into());
+        sessions.take_secret("second".into());
+        assert_eq!(sessions.jwt_secret.as_deref(), Some("first"));
+        let mut in_a_file = Sessions {
+            jwt_secret_file: Some("key".into()),
+            ..Sessions::default()
+        };
+        in_a_file.take_secret("first".into());
+        assert_eq!(in_a_file.jwt_secret, None);
     }
 
     #[test]
@@ -211,8 +236,14 @@ mod tests {
             ("[sessions]\nlife = \"0s\"", "sessions.life"),
             ("[faces.native]\nlife = \"1d\"", "stand under [sessions]"),
             ("[faces.kuzle]\nlife = \"1d\"", "did you mean 'kuzzle'?"),
-            ("[sessions]\naccess_life = \"never\"", "sessions.access_life"),
-            ("[sessions]\njwt_secret = \"a\"\njwt_secret_file = \"b\"", "not both"),
+            (
+                "[sessions]\naccess_life = \"never\"",
+                "sessions.access_life",
+            ),
+            (
+                "[sessions]\njwt_secret = \"a\"\njwt_secret_file = \"b\"",
+                "not both",
+            ),
         ] {
             let said = wrong(text);
             assert!(said.contains(part), "{said}");

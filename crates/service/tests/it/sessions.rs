@@ -3,7 +3,7 @@
 use portreeve_service::{Claims, How, Mode, NEVER, RequestFacts, Secret, ServiceError, SignedIn};
 use serde_json::{Map, Value as Json, json};
 
-use crate::home::{Home, SCHOOL, open};
+use crate::home::{Home, SCHOOL};
 
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -528,5 +528,4 @@ async fn a_session_begun_on_something_else_needs_an_active_account() {
         .begin_session("nobody", &How::default(), &at("native"))
         .await;
     assert_eq!(nobody.err().unwrap().code(), "wrong_credentials");
-    let _ = open;
 }
