@@ -137,9 +137,15 @@ impl Product {
     /// Starts on what is there.
     pub fn serve(&self, place: Place<'_>, synchronous: &str) -> Result<Server> {
         let address = free_address()?;
+        // Everybody signs in from one address here, and faster than anybody does.
+        let config = self.access.with_file_name("benches.toml");
+        let off = "[throttle]\nper_address = 0\nper_name_and_address = 0\nper_name = 0\n";
+        std::fs::write(&config, off)?;
         let start = Instant::now();
         let running = Running::start(
             self.command_at("serve", place)
+                .arg("--config")
+                .arg(&config)
                 .args(["--synchronous", &synchronous.to_lowercase()])
                 .args(["--listen", &address.to_string()]),
         )?;

@@ -13,8 +13,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::decisions::Decisions;
 use crate::existing::{self, Existing};
-use crate::mail::MailOptions;
 use crate::keys::Keys;
+use crate::mail::MailOptions;
 use crate::passwords::Passwords;
 use crate::positions::Positions;
 use crate::rates::Rates;

@@ -137,11 +137,6 @@ impl Refresh {
     }
 }
 
-/// The same of a code.
-pub(crate) fn code_hash(code: &str) -> Option<TokenHash> {
-    (code.len() == LENGTH && code.starts_with(CODE_PREFIX)).then(|| Sha256::digest(code).into())
-}
-
 /// Whether two hashes are the same, in a time that does not tell where they differ.
 pub(crate) fn same_hash(a: &TokenHash, b: &TokenHash) -> bool {
     let difference = a.iter().zip(b).fold(0u8, |all, (a, b)| all | (a ^ b));
