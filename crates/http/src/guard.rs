@@ -17,8 +17,7 @@ use crate::headers::secure;
 use crate::peer::{BadForward, Client};
 use crate::{
     DECISION_ID, ForeignSite, Problem, Proxies, REQUEST_ID, RequestIds, check_loopback,
-    internal_problem,
-    request_id,
+    internal_problem, request_id,
 };
 
 /// The settings of the guard.

@@ -66,8 +66,6 @@ pub struct Config {
     pub faces: BTreeMap<String, Sessions>,
     /// `[throttle]`
     pub throttle: Throttle,
-    /// `[audit]`
-    pub audit: Audit,
     /// `[subscriptions]`
     pub subscriptions: Subscriptions,
     /// `[audit]`
@@ -183,7 +181,6 @@ impl Config {
                 "per_name_and_address": self.throttle.per_name_and_address,
                 "per_name": self.throttle.per_name,
             },
-            "audit": { "sign_ins": self.audit.sign_ins },
             "data": {
                 "folder": self.data.folder,
                 "synchronous": synchronous,
@@ -207,6 +204,7 @@ impl Config {
                 "denials_per_minute": self.audit.denials_per_minute,
                 "denials_kept": self.audit.denials_kept,
                 "denials_days": self.audit.denials_days,
+                "sign_ins": self.audit.sign_ins,
             },
             "log": { "filter": self.log.filter },
             "mail": self.mail.to_json(),

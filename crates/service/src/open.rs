@@ -21,9 +21,7 @@ use crate::rates::Rates;
 use crate::setup::Setup;
 use crate::subscribe::Subscriptions;
 use crate::uses::Uses;
-use crate::{
-    DenialOptions, Faces, Portreeve, ServiceError, SubscriptionLimits, ThrottleSettings,
-};
+use crate::{DenialOptions, Faces, Portreeve, ServiceError, SubscriptionLimits, ThrottleSettings};
 
 /// How a data folder is opened.
 pub struct Options {
