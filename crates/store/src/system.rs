@@ -10,7 +10,7 @@ use std::sync::Arc;
 use portreeve_gate::{CreateUser, CredentialFacts};
 use portreeve_policy::{Document, ProfileDefinition, RoleDefinition, Snapshot};
 
-use crate::store::{asked, done, on, written};
+use crate::store::{asked, on, written};
 use crate::work::{access, system};
 use crate::{Store, StoreError};
 
