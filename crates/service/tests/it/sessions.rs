@@ -529,3 +529,21 @@ async fn a_session_begun_on_something_else_needs_an_active_account() {
         .await;
     assert_eq!(nobody.err().unwrap().code(), "wrong_credentials");
 }
+
+#[tokio::test]
+async fn a_change_of_bindings_ends_sessions_where_the_face_says_so() {
+    let (home, _) = school().await;
+    let (there, here) = (
+        enter(&home, &signed(), "hasura").await,
+        enter(&home, &signed(), "native").await,
+    );
+    let binding = portreeve_policy::Binding {
+        to: portreeve_policy::BoundTo::Role("teacher".into()),
+        ..Default::default()
+    };
+    home.bind(&home.operator(), "anna", binding, None)
+        .await
+        .unwrap();
+    assert_eq!(code(&home, &there.token, "hasura").await, "invalid_token");
+    assert_eq!(code(&home, &here.token, "native").await, "ok");
+}

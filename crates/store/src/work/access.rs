@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::audit::{Audited, By, audit};
 use super::policy::{parsed, parts, store_registration};
+use super::sessions::end_with_roles;
 use super::system::{ACTIVE, advance, binding, insert_binding_as};
 use super::{Connection, Parameter, Row, Transaction, check_versions, finish};
 use crate::{Stale, StoreError};
@@ -111,6 +112,7 @@ async fn stale<X: Transaction>(transaction: &X, user: &str) -> Result<Stale, Sto
     let epoch = advance(transaction, user).await?;
     Ok(Stale {
         epochs: vec![(user.into(), epoch)],
+        sessions: end_with_roles(transaction, user).await?,
         ..Stale::default()
     })
 }
@@ -297,6 +299,7 @@ pub(crate) async fn author<X: Transaction>(
         if !away.is_empty() {
             let authority = authorized.operation().authority();
             stale.epochs = release(transaction, &by, authority, operation, &away).await?;
+            stale.sessions = !stale.epochs.is_empty();
         }
         for change in &operation.changes {
             write(transaction, &by, change, operation.why.as_deref()).await?;
@@ -352,6 +355,7 @@ async fn release<X: Transaction>(
             end_binding(transaction, by, user, &gone, operation.why.as_deref()).await?;
         }
         epochs.push((Arc::from(user), advance(transaction, user).await?));
+        end_with_roles(transaction, user).await?;
     }
     Ok(epochs)
 }

@@ -403,6 +403,15 @@ pub(crate) async fn renew<X: Transaction>(
     Ok((renewed, Stale::sessions()))
 }
 
+/// Ends the sessions of an account that a change of what it is bound to ends. Whether there were any.
+pub(crate) async fn end_with_roles<X: Transaction>(
+    transaction: &X,
+    user: &str,
+) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM portreeve_sessions WHERE \"user\" = ?1 AND ends_with_roles = (1 = 1)";
+    Ok(transaction.execute(sql, &[user.into()]).await? > 0)
+}
+
 /// Writes down when sessions were used.
 pub(crate) async fn note_uses<X: Transaction>(
     transaction: &X,
