@@ -211,6 +211,7 @@ impl ServiceError {
             error => matches!(
                 error.code(),
                 codes::FORBIDDEN
+                    | codes::BEYOND_OWN_RIGHTS
                     | codes::NOT_FOUND
                     | codes::PARTLY_FORBIDDEN
                     | codes::UNKNOWN_USER

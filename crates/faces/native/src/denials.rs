@@ -20,6 +20,15 @@ pub(crate) fn action(operation: &str) -> Option<&'static str> {
         "explain" => "policy.explain",
         "access.show" | "access.plan" => "policy.plan",
         "access.apply" => "policy.apply",
+        "roles.create" | "roles.one" | "roles.list" | "roles.put" | "roles.change"
+        | "roles.delete" | "profiles.create" | "profiles.one" | "profiles.list"
+        | "profiles.put" | "profiles.change" | "profiles.delete" | "registration.show"
+        | "registration.put" => "access.author",
+        "bindings.create" | "bindings.change" => "access.grant",
+        "bindings.delete" => "access.revoke",
+        "templates.list" | "templates.one" | "templates.put" | "templates.delete" => {
+            "server.settings"
+        }
         _ => return None,
     })
 }

@@ -124,6 +124,12 @@ async fn what_is_denied_is_named_however_it_was_asked_for() {
         Some("1"),
     ];
     assert_eq!(denied, said(second));
+    let role = json!({ "key": "mine", "permissions": [] });
+    let denied = of(world.post("/v1/roles", &tess, &role).await).await;
+    assert_eq!(
+        denied,
+        said([Some("user"), Some("access.author"), None, None])
+    );
     // What is no name, or a key that no database takes, is not judged again, and costs nothing.
     for path in [
         "/v1/records/1%20bad".to_owned(),
