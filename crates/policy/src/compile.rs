@@ -11,8 +11,8 @@ use std::sync::Arc;
 use portreeve_model::{Catalog, Collection, CollectionId, Condition, FieldId, Operand, Rule, Slot};
 
 use crate::snapshot::{
-    ANY_NAMESPACE, CompiledRole, Entry, Namespaces, PLAIN_ALLOW, PLAIN_DENY, RoleReads, Snapshot,
-    SpecialEntry, SpecialTarget, WildEntry,
+    ANY_NAMESPACE, CompiledRole, Entry, Later, LaterOn, Namespaces, PLAIN_ALLOW, PLAIN_DENY,
+    RoleReads, Snapshot, SpecialEntry, SpecialTarget, WildEntry,
 };
 use crate::{
     ActionId, Actions, Body, BoundTo, Document, Effect, FieldSet, FieldValue, Permission, Place,
@@ -330,6 +330,7 @@ impl Compiler<'_> {
             excepts: parts.excepts.into(),
             special: parts.special.into(),
             bodies: parts.bodies.into(),
+            later: parts.later.into(),
         }
     }
 
@@ -412,6 +413,7 @@ impl Compiler<'_> {
             via: permission.via.clone(),
             ..Body::plain(permission.effect)
         };
+        parts.later(permission, record, &targets);
         for target in &targets {
             match target {
                 SpecialTarget::Collection(id) => {
@@ -667,9 +669,45 @@ struct Parts {
     excepts: Vec<Box<[CollectionId]>>,
     special: Vec<SpecialEntry>,
     bodies: Vec<Arc<Body>>,
+    later: Vec<Later>,
 }
 
 impl Parts {
+    // What `*` and namespaces say of what is not there yet.
+    fn later(&mut self, permission: &Permission, record: u16, targets: &[SpecialTarget]) {
+        let every_action = permission.actions.iter().any(|action| action == "*");
+        if record == 0 && !every_action {
+            return;
+        }
+        let limits = Permission {
+            actions: vec![],
+            on: vec![],
+            except: vec![],
+            source: None,
+            place: Place::default(),
+            ..permission.clone()
+        };
+        let plain = Permission {
+            effect: permission.effect,
+            ..Permission::default()
+        };
+        let limits = (limits != plain).then(|| Arc::new(limits));
+        for target in targets {
+            let on = match target {
+                SpecialTarget::Anything => LaterOn::Anything,
+                SpecialTarget::Namespace(name) => LaterOn::Namespace(name.clone()),
+                SpecialTarget::Collection(_) => continue,
+            };
+            self.later.push(Later {
+                on,
+                actions: record,
+                every_action,
+                effect: permission.effect,
+                limits: limits.clone(),
+            });
+        }
+    }
+
     #[expect(
         clippy::mutable_key_type,
         reason = "a regular expression's inner cache is no part of its identity"

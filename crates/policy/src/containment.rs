@@ -6,6 +6,7 @@
 
 mod cover;
 mod holding;
+mod later;
 mod same;
 mod writer;
 
@@ -29,6 +30,8 @@ pub enum Beyond {
         /// On which collection.
         collection: Option<String>,
     },
+    /// It reaches further into what is made later, there.
+    Reaches(String),
     /// It has to do with an administrator.
     Administrator,
     /// Rules ask whether this role is held, so that to hold it or not means more than its permissions.
@@ -52,6 +55,7 @@ impl std::fmt::Display for Beyond {
                 f.write_str("it lifts a limit of ")?;
                 cell(f, action, collection)
             }
+            Self::Reaches(place) => write!(f, "it reaches what is made later in '{place}'"),
             Self::Administrator => f.write_str("it is an administrator's"),
             Self::Named(role) => write!(f, "rules ask who holds the role '{role}'"),
             Self::Assigns(what) => write!(f, "its holders may hand out '{what}'"),

@@ -175,7 +175,9 @@ impl Snapshot {
                     let clip = match (&clip, &entry.restricted) {
                         (None, other) => other.clone(),
                         (some, None) => some.clone(),
-                        (Some(a), Some(b)) => Some(Arc::new(a.intersection(b).copied().collect())),
+                        (Some(a), Some(b)) => {
+                            Some(Arc::new(crate::snapshot::both_restrictions(a, b)))
+                        }
                     };
                     self.entry(
                         entry.place,

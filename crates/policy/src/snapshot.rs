@@ -68,6 +68,24 @@ pub struct CompiledRole {
     /// Permissions whose actions are not the eleven on records.
     pub(crate) special: Box<[SpecialEntry]>,
     pub(crate) bodies: Box<[Arc<Body>]>,
+    /// What reaches collections and actions that are made later.
+    pub(crate) later: Box<[Later]>,
+}
+
+/// What a permission says of a collection that is not there yet, by its text.
+pub(crate) struct Later {
+    pub on: LaterOn,
+    pub actions: u16,
+    /// Whether it covers actions that are declared later, too.
+    pub every_action: bool,
+    pub effect: crate::Effect,
+    /// Its rows, fields, check and the rest; nothing where it has none.
+    pub limits: Option<Arc<crate::Permission>>,
+}
+
+pub(crate) enum LaterOn {
+    Anything,
+    Namespace(Box<str>),
 }
 
 /// Twelve bytes per permission and collection.
@@ -352,6 +370,37 @@ impl Snapshot {
     }
 }
 
+// Stand for the collections that are made later, in a namespace or anywhere: beyond the ids of a catalog.
+const LATER_ANYWHERE: CollectionId = CollectionId(u32::MAX - 1);
+
+fn later_in(namespace: &str) -> CollectionId {
+    // FNV-1a: the same in every snapshot.
+    let hash = namespace.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    CollectionId(0x8000_0000 | (hash & 0x3fff_ffff))
+}
+
+/// Whether a restriction is open to a collection that is made later in this namespace, or in one that nobody names.
+pub(crate) fn is_open(restriction: &BTreeSet<CollectionId>, namespace: Option<&str>) -> bool {
+    restriction.contains(&LATER_ANYWHERE)
+        || namespace.is_some_and(|name| restriction.contains(&later_in(name)))
+}
+
+/// Where both hold.
+pub(crate) fn both_restrictions(
+    a: &BTreeSet<CollectionId>,
+    b: &BTreeSet<CollectionId>,
+) -> BTreeSet<CollectionId> {
+    let mut both: BTreeSet<CollectionId> = a.intersection(b).copied().collect();
+    for (these, those) in [(a, b), (b, a)] {
+        if these.contains(&LATER_ANYWHERE) {
+            both.extend(those.iter().filter(|id| id.0 >= 0x8000_0000));
+        }
+    }
+    both
+}
+
 pub(crate) fn restriction(
     catalog: &Catalog,
     names: &[String],
@@ -359,6 +408,7 @@ pub(crate) fn restriction(
     let mut covered = BTreeSet::new();
     for name in names {
         if name == "*" {
+            covered.insert(LATER_ANYWHERE);
             covered.extend(
                 catalog
                     .iter()
@@ -367,6 +417,7 @@ pub(crate) fn restriction(
             );
         } else if let Some(namespace) = name.strip_suffix("/*") {
             let before = covered.len();
+            let later = later_in(namespace);
             covered.extend(
                 catalog
                     .iter()
@@ -381,6 +432,7 @@ pub(crate) fn restriction(
             {
                 return Err(name.clone());
             }
+            covered.insert(later);
         } else if let Some(collection) = catalog.find_text(name) {
             covered.insert(collection.id);
         } else {

@@ -15,8 +15,8 @@ use crate::{ActionId, Binding, BoundTo};
 #[derive(Clone)]
 pub struct Writer {
     // His own, then what narrows him: each must contain what is handed out.
-    layers: Vec<Holding>,
-    now: i64,
+    pub(super) layers: Vec<Holding>,
+    pub(super) now: i64,
     development: bool,
 }
 
@@ -29,13 +29,13 @@ const KINDS: [(Kind, u16); 4] = [
 
 // What is asked of the difference between two holdings.
 #[derive(Clone, Copy)]
-struct Asked {
+pub(super) struct Asked {
     // New allows.
-    gains: bool,
+    pub gains: bool,
     // Denies and lenders that are gone.
-    sheds: bool,
+    pub sheds: bool,
     // Whether the two are all that somebody holds; otherwise he may hold more beside.
-    all: bool,
+    pub all: bool,
 }
 
 impl Writer {
@@ -426,6 +426,7 @@ impl Writer {
                 return Err(Beyond::Administrator);
             }
         }
+        self.later(before, after, asked)?;
         let snapshot = &after.snapshot;
         for collection in snapshot.catalog.iter() {
             let id = collection.id;
