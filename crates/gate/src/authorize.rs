@@ -20,8 +20,8 @@ use portreeve_policy::{
 use crate::cache::Cache;
 use crate::planner::{Planned, PlannedAggregate, Planner};
 use crate::{
-    ApplyPolicy, Authorized, Caller, CreateUser, CredentialFacts, Explain, ListUsers, MAX_SELECTED,
-    Principal, Read, Refused, SetPassword, Window, caller_value,
+    ApplyPolicy, Authorized, Caller, CreateUser, CredentialFacts, Explain, Eyes, ListUsers,
+    MAX_SELECTED, Principal, Read, Refused, SetPassword, Window, caller_value,
 };
 
 /// The one place that admits callers and authorizes what they ask.
@@ -279,12 +279,13 @@ impl Gate {
     }
 
     /// What a caller may do with an action that is not on records.
-    pub fn special(
+    pub fn special<'a>(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'a>>,
         action: &str,
         collection: Option<CollectionId>,
     ) -> Option<Arc<Rights>> {
+        let caller = eyes.into().caller();
         let action = caller.snapshot.actions().find(action)?;
         let ask = |roles: &portreeve_policy::RoleSet| {
             roles.special(
@@ -303,13 +304,13 @@ impl Gate {
     }
 
     /// Rights as [`Gate::rights`], for those who explain or show them.
-    pub fn record_rights(
+    pub fn record_rights<'a>(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'a>>,
         collection: CollectionId,
         action: ActionId,
     ) -> Arc<Rights> {
-        self.rights(caller, collection, action)
+        self.rights(eyes.into().caller(), collection, action)
     }
 
     pub(crate) fn may(&self, caller: &Caller, action: &str) -> Result<(), Refused> {
@@ -322,7 +323,8 @@ impl Gate {
     }
 
     /// Whether a caller may see that a collection exists: something on its records is allowed.
-    pub fn knows(&self, caller: &Caller, collection: CollectionId) -> bool {
+    pub fn knows<'a>(&self, eyes: impl Into<Eyes<'a>>, collection: CollectionId) -> bool {
+        let caller = eyes.into().caller();
         (0..portreeve_policy::RECORD_ACTIONS)
             .map(ActionId)
             .any(|action| self.rights(caller, collection, action).allows_something())
@@ -386,7 +388,12 @@ impl Gate {
     }
 
     /// A list of records.
-    pub fn list(&self, caller: &Caller, request: ListRequest) -> Result<Authorized<Read>, Refused> {
+    pub fn list<'a>(
+        &self,
+        eyes: impl Into<Eyes<'a>>,
+        request: ListRequest,
+    ) -> Result<Authorized<Read>, Refused> {
+        let caller = eyes.into().caller();
         let ListRequest {
             query,
             values,
@@ -440,12 +447,13 @@ impl Gate {
     }
 
     /// One record.
-    pub fn record(
+    pub fn record<'a>(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'a>>,
         query: RecordQuery,
         key: &str,
     ) -> Result<Authorized<Read>, Refused> {
+        let caller = eyes.into().caller();
         let collection = Self::find(caller, &query.collection)?;
         let rights = self.rights(caller, collection, READ_ONE);
         if !rights.allows_something() {
@@ -540,7 +548,8 @@ impl Gate {
     }
 
     /// Whether this caller is an administrator, narrowed by nothing.
-    pub fn is_administrator(&self, caller: &Caller) -> bool {
+    pub fn is_administrator<'a>(&self, eyes: impl Into<Eyes<'a>>) -> bool {
+        let caller = eyes.into().caller();
         caller.narrowing.is_none()
             && self
                 .special(caller, "access.grant", None)

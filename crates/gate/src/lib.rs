@@ -40,6 +40,7 @@ mod plan;
 mod planner;
 mod refused;
 mod sessions;
+mod simulate;
 mod subscribe;
 
 pub use aggregate::*;
@@ -52,4 +53,5 @@ pub use operation::*;
 pub use plan::*;
 pub use refused::Refused;
 pub use sessions::{EndSessions, Which};
+pub use simulate::{Eyes, Simulate, Simulated, WhoCan};
 pub use subscribe::{Subscribe, SubscribeRequest};

@@ -135,6 +135,26 @@ pub fn explain(
     .explain()
 }
 
+/// The clauses that suffice for an allow, none to spare, as [`explain`] names them; `None` where it is denied.
+pub fn settled(
+    snapshot: &Snapshot,
+    asker: &Asker,
+    question: &Question,
+    facts: &dyn Facts,
+) -> Option<Vec<Clause>> {
+    let explaining = Explaining {
+        snapshot,
+        asker,
+        question,
+        facts,
+        read: read_rights(snapshot, asker, question.collection),
+    };
+    let layers = rights_for(snapshot, asker, question).layers().to_vec();
+    explaining
+        .allowed(&layers)
+        .then(|| explaining.minimal(&layers))
+}
+
 /// The decision as it would be if of all clauses on the question's action and collection only those that `keep` says
 /// were there.
 pub fn decision_with(
@@ -297,7 +317,12 @@ impl Explaining<'_> {
             return self.write_allowed(&rights);
         }
         match &question.record {
-            None => *rights.reach() != Access::Never,
+            None => {
+                *rights.reach() != Access::Never
+                    && question
+                        .field
+                        .is_none_or(|field| *rights.field(collection, field) != Access::Never)
+            }
             Some(record) => {
                 let delete = question.action == crate::DELETE_ONE;
                 if delete && let Some(read) = &self.read {

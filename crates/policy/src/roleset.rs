@@ -98,9 +98,7 @@ impl Snapshot {
             {
                 valid_until = Some(valid_until.map_or(edge, |known| known.min(edge)));
             }
-            let live = binding.from.is_none_or(|from| from <= now)
-                && binding.until.is_none_or(|until| now < until);
-            if live {
+            if is_live(binding, now) {
                 self.bind(binding, &mut keys, &mut entries);
             }
         }
@@ -154,6 +152,15 @@ impl Snapshot {
             self.fallback_entry(&mut keys, &mut entries);
         }
         entries
+    }
+
+    /// The roles that one binding gives by itself, where it is live: what says through which of them somebody holds one.
+    pub fn through(&self, binding: &Binding, now: i64) -> Arc<RoleSet> {
+        let (mut keys, mut entries) = (vec![], vec![]);
+        if is_live(binding, now) {
+            self.bind(binding, &mut keys, &mut entries);
+        }
+        self.intern(keys, entries)
     }
 
     fn bind(&self, binding: &Binding, keys: &mut Vec<EntryKey>, entries: &mut Vec<RoleEntry>) {
@@ -243,6 +250,10 @@ impl Snapshot {
         let table = self.catalog.len() * size_of::<u32>();
         self.sets.shared(keys, entries, table)
     }
+}
+
+fn is_live(binding: &Binding, now: i64) -> bool {
+    binding.from.is_none_or(|from| from <= now) && binding.until.is_none_or(|until| now < until)
 }
 
 impl RoleSet {

@@ -58,6 +58,15 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// Say who can do something, and through which role and profile. Exit code 0: somebody, 1: nobody
+    WhoCan(WhoCan),
+    /// Show what a user may do, and through which roles and profiles
+    Rights {
+        /// The account: name, address, key, number or id
+        user: String,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Run the tests that stand in an access file. Exit code 1: one has failed
     Test {
         /// The access file
@@ -377,6 +386,20 @@ pub enum Audit {
         #[command(flatten)]
         data: Data,
     },
+}
+
+/// A question about who has rights.
+#[derive(Args)]
+pub struct WhoCan {
+    /// An action such as `data.update`, or `read`, `list`, `count`, `create`, `update`, `delete`
+    pub action: String,
+    /// A collection, or one of its records: `grades`, `grades/1`
+    pub on: Option<String>,
+    /// Which field would be read
+    #[arg(long)]
+    pub field: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 /// What to do with a configuration.

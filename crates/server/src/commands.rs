@@ -11,10 +11,12 @@ mod init;
 mod load;
 mod plan;
 mod restore;
+mod rights;
 mod role;
 mod serve;
 mod test;
 mod user;
+mod who_can;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,8 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode, Failure>
         Command::Role { command } => role::run(role::Kind::Role, command, output).await,
         Command::Profile { command } => role::run(role::Kind::Profile, command, output).await,
         Command::Can(can) => can::run(can, output).await,
+        Command::WhoCan(asked) => who_can::run(asked, output).await,
+        Command::Rights { user, data } => rights::run(&user, &data, output).await,
         Command::Test { file, data } => test::run(&file, &data, output).await,
         Command::Plan { file, data } => plan::run(&file, &data, output).await,
         Command::Apply {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_gate::{ApplyPolicy, Caller, Rename};
+use portreeve_gate::{ApplyPolicy, Caller, Eyes, Rename};
 use portreeve_policy::{Access, Document, Snapshot};
 use portreeve_store::StoreError;
 
@@ -135,8 +135,12 @@ impl Portreeve {
     }
 
     /// Whether a caller may do something that is not on a collection.
-    pub(crate) fn may(&self, caller: &Caller, action: &str) -> Result<(), ServiceError> {
-        let rights = self.gate.special(caller, action, None);
+    pub(crate) fn may<'a>(
+        &self,
+        eyes: impl Into<Eyes<'a>>,
+        action: &str,
+    ) -> Result<(), ServiceError> {
+        let rights = self.gate.special(eyes, action, None);
         if rights.is_some_and(|rights| *rights.reach() == Access::Always) {
             Ok(())
         } else {

@@ -260,7 +260,12 @@ impl Portreeve {
         Ok(account.map(|account| self.gate.admit(&account.facts, now, facts)))
     }
 
-    fn action(&self, caller: &Caller, name: &str, keyed: bool) -> Result<ActionId, ServiceError> {
+    pub(crate) fn action(
+        &self,
+        caller: &Caller,
+        name: &str,
+        keyed: bool,
+    ) -> Result<ActionId, ServiceError> {
         let actions = caller.snapshot().actions();
         // The words people use, and the prefixes that stand for one action or its sibling.
         let plain = match name {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use portreeve_gate::{Caller, Rename};
+use portreeve_gate::{Caller, Eyes, Rename};
 use portreeve_model::{Collection, CollectionId, CollectionName, FieldId, KeySource, Via};
 use portreeve_policy::{
     Access, CollectionDefinition, Document, Problem, READ_MANY, collection_from_json,
@@ -121,7 +121,8 @@ pub enum AlterCollection {
 
 impl Portreeve {
     /// The collections a caller knows, in order of name.
-    pub fn collections(&self, caller: &Caller) -> Vec<CollectionView> {
+    pub fn collections<'a>(&self, eyes: impl Into<Eyes<'a>>) -> Vec<CollectionView> {
+        let caller = eyes.into();
         let catalog = caller.snapshot().catalog();
         let known = catalog
             .iter()
@@ -134,11 +135,12 @@ impl Portreeve {
     }
 
     /// One collection; one that the caller does not know is [`ServiceError::NotFound`].
-    pub fn collection(
+    pub fn collection<'a>(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'a>>,
         name: &CollectionName,
     ) -> Result<CollectionView, ServiceError> {
+        let caller = eyes.into();
         let found = caller.snapshot().catalog().find(name);
         let known = found.filter(|collection| self.gate.knows(caller, collection.id));
         known
@@ -146,7 +148,7 @@ impl Portreeve {
             .ok_or(ServiceError::NotFound)
     }
 
-    fn view(&self, caller: &Caller, collection: &Arc<Collection>) -> CollectionView {
+    fn view(&self, caller: Eyes<'_>, collection: &Arc<Collection>) -> CollectionView {
         let catalog = caller.snapshot().catalog();
         let mut fields = vec![];
         for rights in self.field_rights(caller, collection) {
@@ -196,7 +198,7 @@ impl Portreeve {
         }
     }
 
-    fn reads(&self, caller: &Caller, id: CollectionId, fields: &[FieldId]) -> bool {
+    fn reads(&self, caller: Eyes<'_>, id: CollectionId, fields: &[FieldId]) -> bool {
         let rights = self.gate.record_rights(caller, id, READ_MANY);
         let collection = caller.snapshot().catalog().get(id);
         rights.allows_something()

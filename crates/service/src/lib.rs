@@ -16,6 +16,7 @@
 //! | `audit` | [`Portreeve::seal_audit`], [`Portreeve::verify_audit`], [`Portreeve::audit_lines`] |
 //! | `decisions` | [`Portreeve::remember_denial`], [`Portreeve::explain_decision`] |
 //! | `me` | [`Portreeve::me`] |
+//! | `insight` | [`Portreeve::who_can`], [`Portreeve::user_rights`], [`Portreeve::simulate`] |
 //! | `check`, `explain` | [`Portreeve::check`], [`Portreeve::explain`] |
 //! | `load`, `export` | [`Portreeve::load`], [`Portreeve::export`] |
 //! | `flows` | [`Portreeve::forgot_password`], [`Portreeve::reset_password`], [`Portreeve::confirm`], [`Portreeve::change_email`] |
@@ -47,6 +48,7 @@ mod explain;
 mod export;
 mod faces;
 mod flows;
+mod insight;
 mod invitations;
 mod jwt;
 mod keys;
@@ -91,6 +93,10 @@ pub use export::{ExportError, Exported};
 pub use faces::{
     Claims, FACES, FaceSettings, Faces, NEVER, Secret, SessionSettings, TokenSettings,
 };
+pub use insight::{
+    ActionPaths, Entitled, MAX_WHO, PermissionPath, Simulation, Through, UserRights, WhoCan,
+    WhoCanRequest, WhoPage,
+};
 pub use invitations::Invitation;
 pub use load::{LoadError, Loaded};
 pub use me::{CollectionRights, FieldRights, Me, MeUser, OverflowRights, Possible};
@@ -107,8 +113,8 @@ pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
 
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
 pub use portreeve_gate::{
-    AggregateRequest, Asked, AskedWhat, Caller, ListRequest, MAX_SELECTED, MAX_STEPS, MassRequest,
-    Principal, Rebind, Sent, SubscribeRequest, take_literals,
+    AggregateRequest, Asked, AskedWhat, Caller, Eyes, ListRequest, MAX_SELECTED, MAX_STEPS,
+    MassRequest, Principal, Rebind, Sent, Simulated, SubscribeRequest, take_literals,
 };
 pub use portreeve_policy::{
     Binding, BoundTo, Document, Place, Precondition, Problem, RequestFacts, RuleError,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_gate::{Caller, Principal};
+use portreeve_gate::{Eyes, Principal};
 use portreeve_model::{Collection, FieldId, Value};
 use portreeve_policy::{
     Access, ActionId, Actions, CREATE_ONE, FieldSet, Layer, READ_MANY, READ_ONE, Rights, UPDATE_ONE,
@@ -103,7 +103,8 @@ fn as_map<S: Serializer>(pairs: &[(String, Possible)], serializer: S) -> Result<
 
 impl Portreeve {
     /// Who the caller is and what he may do.
-    pub fn me(&self, caller: &Caller) -> Me {
+    pub fn me<'a>(&self, eyes: impl Into<Eyes<'a>>) -> Me {
+        let caller = eyes.into();
         let snapshot = caller.snapshot();
         let mut collections: Vec<CollectionRights> = snapshot
             .catalog()
@@ -142,7 +143,7 @@ impl Portreeve {
 
     pub(crate) fn collection_rights(
         &self,
-        caller: &Caller,
+        caller: Eyes<'_>,
         collection: &Arc<Collection>,
     ) -> CollectionRights {
         let actions = caller.snapshot().actions();
@@ -164,18 +165,18 @@ impl Portreeve {
     }
 
     /// The declared fields that exist for a caller.
-    pub(crate) fn field_rights(
+    pub(crate) fn field_rights<'a>(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'a>>,
         collection: &Arc<Collection>,
     ) -> Vec<FieldRights> {
-        self.rights_to(caller, collection, collection.named_fields())
+        self.rights_to(eyes.into(), collection, collection.named_fields())
     }
 
     /// What a caller may do with undeclared fields; nothing where he may do nothing with them.
     pub(crate) fn overflow_rights(
         &self,
-        caller: &Caller,
+        caller: Eyes<'_>,
         collection: &Arc<Collection>,
     ) -> Option<OverflowRights> {
         let rights = self.rights_to(caller, collection, collection.overflow().into_iter());
@@ -188,7 +189,7 @@ impl Portreeve {
 
     fn rights_to(
         &self,
-        caller: &Caller,
+        caller: Eyes<'_>,
         collection: &Arc<Collection>,
         of_these: impl Iterator<Item = FieldId>,
     ) -> Vec<FieldRights> {
@@ -232,7 +233,7 @@ fn is_write(action: ActionId) -> bool {
         || action.0 == portreeve_policy::DELETE_ONE.0 + 1
 }
 
-fn me_user(caller: &Caller) -> Option<MeUser> {
+fn me_user(caller: Eyes<'_>) -> Option<MeUser> {
     let id = caller.user()?.to_string();
     let text = |name: &str| match caller.context().attribute(name) {
         Value::Text(text) => Some(text),

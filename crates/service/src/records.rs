@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use portreeve_gate::{AggregateRequest, AskedWhat, Caller, ListRequest, Sent};
+use portreeve_gate::{AggregateRequest, AskedWhat, Caller, Eyes, ListRequest, Sent};
 use portreeve_model::{
     Collection, CollectionName, Column, ColumnKind, EntityTag, FieldId, RecordQuery, RecordSink,
     Value, too_much, write_entries, write_json_text,
@@ -108,23 +108,23 @@ impl Portreeve {
     /// Lists records into `sink`, which comes back full.
     pub async fn list<S: RecordSink + 'static>(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'_>>,
         request: ListRequest,
         sink: S,
     ) -> Result<(S, ReadOutcome), ServiceError> {
-        let read = self.gate.list(caller, request)?;
+        let read = self.gate.list(eyes, request)?;
         Ok(self.minded(self.store.read(&read, sink).await).await?)
     }
 
     /// Reads one record into `sink`; one that is not there, or out of reach, is [`ServiceError::NotFound`].
     pub async fn record<S: RecordSink + 'static>(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'_>>,
         query: RecordQuery,
         key: &str,
         sink: S,
     ) -> Result<S, ServiceError> {
-        let read = self.gate.record(caller, query, key)?;
+        let read = self.gate.record(eyes, query, key)?;
         let read = self.store.read(&read, sink).await;
         let (sink, outcome) = self.minded(read).await?;
         if outcome.count == 0 {
@@ -137,11 +137,11 @@ impl Portreeve {
     /// Reads numbers about groups of records into `sink`, one record for each group.
     pub async fn aggregate<S: RecordSink + 'static>(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'_>>,
         request: AggregateRequest,
         sink: S,
     ) -> Result<(S, ReadOutcome), ServiceError> {
-        let aggregates = self.gate.aggregate(caller, request)?;
+        let aggregates = self.gate.aggregate(eyes, request)?;
         Ok(self
             .minded(self.store.aggregate(&aggregates, sink).await)
             .await?)

@@ -45,9 +45,9 @@ pub use outcome::{ChangeResult, ChangedRecord, ReadOutcome, Stored, WriteOutcome
 pub use store::{Notice, Stale, Store, StoreFacts};
 pub use system::{
     Accept, Account, AccountSummary, AskedMail, Begun, ClaimedMail, Credential, GoodCode,
-    MailOutcome, MailUser, NewRefresh, NewSession, Prepare, PreparedMail, Proof, Renewal, Rotated,
-    Rotation, SessionFacts, SessionUse, StoredPolicy, StoredSession, StoredTemplate, System,
-    Through,
+    MailOutcome, MailUser, Member, NewRefresh, NewSession, Prepare, PreparedMail, Proof, Renewal,
+    Rotated, Rotation, SessionFacts, SessionUse, StoredPolicy, StoredSession, StoredTemplate,
+    System, Through,
 };
 
 pub use work::decisions::KeptDecision;

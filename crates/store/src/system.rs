@@ -2,6 +2,7 @@
 //! Nothing here takes SQL, a condition or a name of a table.
 
 mod audit;
+mod insight;
 mod mail;
 mod sessions;
 
@@ -14,6 +15,7 @@ use crate::store::{asked, on, written};
 use crate::work::{access, system};
 use crate::{Store, StoreError};
 
+pub use insight::Member;
 pub use mail::{
     Accept, AskedMail, ClaimedMail, GoodCode, MailOutcome, MailUser, Prepare, PreparedMail,
     StoredTemplate,

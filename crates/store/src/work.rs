@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod codes;
 pub(crate) mod decisions;
+pub(crate) mod insight;
 pub(crate) mod mail;
 pub(crate) mod policy;
 pub(crate) mod seal;

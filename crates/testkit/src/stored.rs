@@ -14,10 +14,10 @@ use portreeve_model::{
     FieldType, OVERFLOW, Page, Query, RecordQuery, RecordSink, Value, read_entries,
     write_json_record,
 };
-use portreeve_policy::{Document, Precondition, Refusal, RequestFacts, Snapshot};
+use portreeve_policy::{Binding, Document, Precondition, Refusal, RequestFacts, Snapshot};
 use portreeve_store::{
-    ChangeResult, ChangedRecord, ReadOutcome, Store, StoreError, StoreOptions, Synchronous,
-    WriteOutcome,
+    ChangeResult, ChangedRecord, Location, ReadOutcome, Store, StoreError, StoreOptions,
+    Synchronous, WriteOutcome,
 };
 
 use crate::naive::{Aggregates, Answer, Record, Request, Subject, World};
@@ -101,12 +101,33 @@ pub struct StoredWorld {
     pub gate: Gate,
     /// What is stored, as the referee knows it.
     pub world: World,
-    _home: Home,
+    bindings: BTreeMap<String, Vec<Binding>>,
+    home: Home,
+}
+
+/// Where a world is stored that has been left: it goes away with this.
+pub struct Kept(Home);
+
+impl Kept {
+    /// Where it is.
+    pub fn location(&self) -> Location {
+        self.0.location()
+    }
 }
 
 impl StoredWorld {
     /// Stores a world's policy and as much of its records as a database takes; `world` is then what is stored.
     pub async fn new(on: On, world: &World, now: i64) -> Self {
+        Self::bound(on, world, now, BTreeMap::new()).await
+    }
+
+    /// The same where these users are bound to these roles and profiles.
+    pub async fn bound(
+        on: On,
+        world: &World,
+        now: i64,
+        bindings: BTreeMap<String, Vec<Binding>>,
+    ) -> Self {
         let home = Home::new(on);
         let mut options = StoreOptions::at(
             home.location(),
@@ -142,11 +163,17 @@ impl StoredWorld {
             store,
             gate,
             world: world.clone(),
-            _home: home,
+            bindings,
+            home,
         };
         stored.fill(world, now).await;
         stored.read_back(now).await;
         stored
+    }
+
+    /// Lets go of the store, so that something else can open it.
+    pub fn leave(self) -> (World, Kept) {
+        (self.world, Kept(self.home))
     }
 
     // Whatever can be stored whole is; where references go round in a circle, one record at a time does without its
@@ -255,7 +282,9 @@ impl StoredWorld {
             email: text("email"),
             password_hash: None,
             attributes: own.collect(),
-            bindings: vec![],
+            bindings: text("id")
+                .and_then(|id| self.bindings.get(&id).cloned())
+                .unwrap_or_default(),
             past: None,
         };
         let create = self

@@ -14,10 +14,10 @@ const CAPACITY: usize = 4 * 1024;
 
 pub(crate) async fn list(ask: Ask) -> Answer {
     let request = decode::aggregates(ask.collection()?, ask.query())?;
-    let caller = ask.caller().await?;
+    let sight = ask.sight().await?;
     let limit = request.limit;
     let sink = JsonSink::new(OPENING, CAPACITY);
-    let (sink, outcome) = ask.portreeve().aggregate(&caller, request, sink).await?;
+    let (sink, outcome) = ask.portreeve().aggregate(&sight, request, sink).await?;
     let mut bytes = sink.into_bytes();
     // Writing into a Vec cannot fail.
     let _ = write!(

@@ -19,6 +19,7 @@ use serde_json::Value as Json;
 use crate::decode::{Object, Parameters, no_condition};
 use crate::denials;
 use crate::error::Failure;
+use crate::simulation::{self, Label, Sight};
 
 const FACE_NAME: &str = "native";
 
@@ -41,6 +42,7 @@ pub(crate) struct Received {
     operation: Arc<str>,
     // What was denied, where the path does not say it.
     denied: OnceLock<DeniedAsk>,
+    label: Label,
 }
 
 impl Received {
@@ -104,8 +106,11 @@ impl Received {
         }
         let facts = self.facts();
         let caller = match self.token(portreeve) {
-            Ok(token) => portreeve.same_caller(token, facts.clone()).await.ok(),
-            Err(_) => None,
+            // What another one's eyes do not see is not denied to whoever looks through them.
+            Ok(token) if !simulation::is_wanted(&self.parts.headers) => {
+                portreeve.same_caller(token, facts.clone()).await.ok()
+            }
+            _ => None,
         };
         let asked = self.denied.get().cloned().unwrap_or_else(|| {
             let text = |name| self.segment(name).map(str::to_owned);
@@ -153,6 +158,25 @@ impl Ask {
         if let Some(asked) = asked {
             // The first denial ends the request.
             let _ = self.received.denied.set(asked);
+        }
+    }
+
+    /// Through whose eyes it is to be answered: those of whoever asks, or the ones he is allowed to look through.
+    pub async fn sight(&self) -> Result<Sight, Failure> {
+        let Some(simulation) = simulation::wanted(self.headers())? else {
+            return Ok(Sight::Own(self.caller().await?));
+        };
+        let mut again = true;
+        loop {
+            let caller = self.account().await?;
+            match self.portreeve.simulate(&caller, &simulation).await {
+                Ok(simulated) => {
+                    self.received.label.set(&simulated);
+                    return Ok(Sight::Other(simulated));
+                }
+                Err(error) if again && error.is_policy_changed() => again = false,
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -330,6 +354,7 @@ where
         filter,
         async move |State(portreeve): State<Arc<Portreeve>>, request: Request| {
             let (mut parts, body) = request.into_parts();
+            let looks = simulation::check_operation(&parts.headers, &operation);
             let segments = RawPathParams::from_request_parts(&mut parts, &()).await;
             let named = segments.is_ok();
             let received = Arc::new(Received {
@@ -338,8 +363,11 @@ where
                 method,
                 operation,
                 denied: OnceLock::new(),
+                label: Label::default(),
             });
-            let answer = if named {
+            let answer = if let Err(failure) = looks {
+                Err(failure)
+            } else if named {
                 run(Ask {
                     portreeve: Arc::clone(&portreeve),
                     received: Arc::clone(&received),
@@ -350,10 +378,11 @@ where
                 // A path that is no text names nothing.
                 Err(ServiceError::NotFound.into())
             };
-            let response = match answer {
+            let mut response = match answer {
                 Ok(response) => response,
                 Err(failure) => failure.answer(&portreeve, &received).await,
             };
+            received.label.tell(&mut response);
             received.finish(&portreeve, response)
         },
     )

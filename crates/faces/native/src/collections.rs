@@ -16,18 +16,18 @@ const MAX_CHANGES: usize = 100;
 
 pub(crate) async fn list(ask: Ask) -> Answer {
     ask.no_parameters()?;
-    let caller = ask.caller().await?;
+    let sight = ask.sight().await?;
     let portreeve = ask.portreeve();
-    let views = portreeve.collections(&caller);
+    let views = portreeve.collections(&sight);
     Ok(data(portreeve, StatusCode::OK, &views))
 }
 
 pub(crate) async fn one(ask: Ask) -> Answer {
     ask.no_parameters()?;
     let name = ask.collection()?;
-    let caller = ask.caller().await?;
+    let sight = ask.sight().await?;
     let portreeve = ask.portreeve();
-    let view = portreeve.collection(&caller, &name)?;
+    let view = portreeve.collection(&sight, &name)?;
     Ok(data(portreeve, StatusCode::OK, &view))
 }
 

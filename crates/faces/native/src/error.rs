@@ -69,6 +69,8 @@ pub(crate) enum Failure {
     },
     /// A condition on the record is wrong: which header, and why.
     Condition(String, Cow<'static, str>),
+    /// `Portreeve-Simulate` cannot be understood, or not here.
+    Simulation(&'static str),
     /// The filter is wrong, at this column.
     Filter {
         column: Option<usize>,
@@ -195,6 +197,10 @@ impl Failure {
             Self::Cookie => say(&INVALID_TOKEN, MalformedCookie.to_string()),
             Self::CrossSite => say(&CROSS_SITE, CROSS_SITE.fix),
             Self::Unauthenticated => say(&UNAUTHENTICATED, UNAUTHENTICATED.fix),
+            Self::Simulation(message) => say(
+                &BAD_SIMULATION,
+                format!("The header Portreeve-Simulate {message}."),
+            ),
             Self::NoRoute => say(&UNKNOWN_ROUTE, UNKNOWN_ROUTE.fix),
             Self::NoMethod => say(&METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED.fix),
             Self::Body(error) => body_problem(*error),

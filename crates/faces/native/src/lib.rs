@@ -23,12 +23,14 @@ mod error;
 mod errors;
 mod flows;
 mod health;
+mod insight;
 mod invitations;
 mod me;
 mod records;
 mod sessions;
 mod setup;
 mod sign_in;
+mod simulation;
 mod subscribe;
 mod templates;
 mod users;
@@ -176,6 +178,10 @@ fn routes() -> Routes {
             delete("users.end-session", sessions::end_of),
         ),
         (
+            "/v1/users/{user}/rights",
+            get("users.rights", insight::rights),
+        ),
+        (
             "/v1/collections",
             get("collections.list", collections::list)
                 .merge(post("collections.create", collections::create)),
@@ -209,6 +215,7 @@ fn routes() -> Routes {
         ("/v1/changes", post("changes", batches::changes)),
         ("/v1/check", post("check", check::check)),
         ("/v1/explain", post("explain", check::explain)),
+        ("/v1/who-can", post("who-can", insight::who_can)),
         ("/v1/access", get("access.show", access::show)),
         ("/v1/access/plan", post("access.plan", access::plan)),
         ("/v1/access/apply", post("access.apply", access::apply)),

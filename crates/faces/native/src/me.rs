@@ -7,7 +7,7 @@ use crate::encode::json;
 
 pub(crate) async fn show(ask: Ask) -> Answer {
     ask.no_parameters()?;
-    let caller = ask.caller().await?;
+    let sight = ask.sight().await?;
     let portreeve = ask.portreeve();
-    Ok(json(portreeve, StatusCode::OK, &portreeve.me(&caller)))
+    Ok(json(portreeve, StatusCode::OK, &portreeve.me(&sight)))
 }

@@ -35,10 +35,10 @@ pub(crate) async fn audit(ask: Ask) -> Answer {
 /// The records of a collection that the route, and not the path, names.
 pub(crate) async fn list_of(ask: Ask, collection: CollectionName) -> Answer {
     let asked = decode::list(collection, ask.query())?;
-    let caller = ask.caller().await?;
+    let sight = ask.sight().await?;
     let limit = asked.request.limit;
     let sink = JsonSink::new(LIST, LIST_CAPACITY);
-    let (sink, outcome) = ask.portreeve().list(&caller, asked.request, sink).await?;
+    let (sink, outcome) = ask.portreeve().list(&sight, asked.request, sink).await?;
     let mut bytes = sink.into_bytes();
     close_list(&mut bytes, limit, asked.stamp, &outcome);
     Ok(json_bytes(ask.portreeve(), StatusCode::OK, bytes))
@@ -66,11 +66,11 @@ pub(crate) async fn one(ask: Ask) -> Answer {
     let query = decode::one(ask.collection()?, ask.query())?;
     // Only the whole record is what a change can be made to depend on.
     let whole = query.fields.is_none() && query.expand.is_empty();
-    let caller = ask.caller().await?;
+    let sight = ask.sight().await?;
     let sink = JsonSink::new(ONE, ONE_CAPACITY);
     let sink = ask
         .portreeve()
-        .record(&caller, query, ask.segment("key"), sink)
+        .record(&sight, query, ask.segment("key"), sink)
         .await?;
     let mut bytes = sink.into_bytes();
     if !whole {

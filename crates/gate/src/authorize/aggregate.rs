@@ -7,7 +7,7 @@ use portreeve_policy::{ActionId, READ_COUNT, READ_MANY};
 
 use super::typed;
 use crate::planner::Planner;
-use crate::{AggregateRequest, Aggregates, Authorized, Caller, Gate, Refused, Window};
+use crate::{AggregateRequest, Aggregates, Authorized, Eyes, Gate, Refused, Window};
 
 #[derive(PartialEq, Eq, Hash, Clone)]
 pub(super) struct AggregateKey {
@@ -18,11 +18,12 @@ pub(super) struct AggregateKey {
 
 impl Gate {
     /// Numbers about groups of records.
-    pub fn aggregate(
+    pub fn aggregate<'a>(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'a>>,
         request: AggregateRequest,
     ) -> Result<Authorized<Aggregates>, Refused> {
+        let caller = eyes.into().caller();
         let AggregateRequest {
             query,
             values,

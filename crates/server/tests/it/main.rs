@@ -11,6 +11,7 @@ mod config;
 mod database;
 mod existing;
 mod export;
+mod insight;
 mod kill;
 mod mail;
 mod program;

@@ -59,19 +59,11 @@ pub(crate) async fn credential_facts<C: Connection>(
     let Some(Row(values)) = rows.into_iter().next() else {
         return Ok(None);
     };
-    let mut attributes = HashMap::with_capacity(names.len());
-    let mut status = String::new();
-    for (name, value) in names.into_iter().zip(values) {
-        let value = match (&*name, value) {
-            ("confirmed", Value::Integer(number)) => Value::Boolean(number != 0),
-            ("status", Value::Text(text)) => {
-                status.clone_from(&text);
-                Value::Text(text)
-            }
-            (_, value) => value,
-        };
-        attributes.insert(name, value);
-    }
+    let attributes = attributes(&names, values);
+    let status = match attributes.get("status") {
+        Some(Value::Text(status)) => status.clone(),
+        _ => String::new(),
+    };
     let rows = connection
         .ask(
             "SELECT role, profile, restricted_to, \"from\", until, \"primary\" FROM portreeve_bindings
@@ -86,6 +78,18 @@ pub(crate) async fn credential_facts<C: Connection>(
         epoch,
     };
     Ok(Some(Account { facts, status }))
+}
+
+/// An account's row by column, as rules see it.
+pub(super) fn attributes(names: &[Arc<str>], values: Vec<Value>) -> HashMap<Arc<str>, Value> {
+    let value = |name: &str, value| match (name, value) {
+        ("confirmed", Value::Integer(number)) => Value::Boolean(number != 0),
+        (_, value) => value,
+    };
+    let named = names.iter().zip(values);
+    named
+        .map(|(name, found)| (Arc::clone(name), value(name, found)))
+        .collect()
 }
 
 pub(super) fn binding(row: &Row) -> Result<Binding, StoreError> {

@@ -11,6 +11,7 @@ mod operations;
 mod replay;
 mod stores;
 mod walks;
+mod who_can;
 
 /// How many cases a property runs: the number for CI, or what the environment says.
 fn cases(default: u64) -> u64 {

@@ -36,6 +36,8 @@ codes! {
         "Correct the place that `column` points at, where there is one; the rule language is described in rules.md.";
     BAD_QUERY_STRING: "bad_query_string", 400, "The query string cannot be decoded",
         "Encode names and values as UTF-8 and escape what is not a letter or digit as %XX.";
+    BAD_SIMULATION: "bad_simulation", 400, "This cannot be asked through another one's eyes",
+        "Send Portreeve-Simulate with reads only: 'user:' and a name, 'role:' and keys, or 'anonymous'.";
     BROKEN_BODY: "broken_body", 400, "The body broke off",
         "Send the request again.";
     INVALID_JSON: "invalid_json", 400, "The body is not the JSON we take",

@@ -9,6 +9,7 @@ mod conditions;
 mod decisions;
 mod filters;
 mod hostile;
+mod insight;
 mod mail;
 mod nested;
 mod overflow;

@@ -56,6 +56,7 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("DELETE", "/v1/profiles/{profile}", 401),
     ("GET", "/v1/registration", 401),
     ("PUT", "/v1/registration", 401),
+    ("GET", "/v1/users/{user}/rights", 401),
     // An empty list.
     ("GET", "/v1/collections", 200),
     ("POST", "/v1/collections", 401),
@@ -77,6 +78,7 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("POST", "/v1/changes", 415),
     ("POST", "/v1/check", 415),
     ("POST", "/v1/explain", 401),
+    ("POST", "/v1/who-can", 401),
     ("GET", "/v1/access", 401),
     ("POST", "/v1/access/plan", 401),
     ("POST", "/v1/access/apply", 401),
