@@ -72,3 +72,25 @@ fn slips_are_errors() {
         .failed(&["no field 'skore'"]);
     place.run(&["rights", "ana"]).failed(&["no user 'ana'"]);
 }
+
+#[test]
+fn the_guide_runs() {
+    const GUIDE: &str = include_str!("../../../../docs/guide/who-can-see-what.md");
+    let place = Place::filled();
+    let blocks = GUIDE.split("```sh\n").skip(1);
+    let commands: Vec<&str> = blocks
+        .flat_map(|block| block.split_once("```").expect("a block ends").0.lines())
+        .collect();
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').collect();
+        assert_eq!(words[0], "portreeve", "{command}");
+        let ran = place.run(&words[1..]);
+        // The last one is a denial.
+        let code = i32::from(words[1] == "can");
+        assert_eq!((ran.code, ran.err.as_str()), (code, ""), "{command}");
+        if words[1..] == ["who-can", "read", "grades/1"] {
+            assert!(GUIDE.contains(ran.out.trim()), "{}", ran.out);
+        }
+    }
+}

@@ -133,7 +133,7 @@ fn question(world: &World, seed: u64, number: u64) -> Asked {
     let mut dice = worlds::Dice::new(seed * 7_919 + number);
     if dice.percent(12) {
         return Asked {
-            action: dice.pick(&SPECIAL),
+            action: SPECIAL[dice.below(SPECIAL.len())],
             collection: None,
             key: None,
         };
@@ -143,7 +143,7 @@ fn question(world: &World, seed: u64, number: u64) -> Asked {
     let keys: Vec<&String> = world.records[&collection].keys().collect();
     let key = (!keys.is_empty() && dice.percent(65)).then(|| (*dice.pick(&keys)).clone());
     Asked {
-        action: dice.pick(&ACTIONS),
+        action: ACTIONS[dice.below(ACTIONS.len())],
         collection: Some(collection),
         key,
     }
