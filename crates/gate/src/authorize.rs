@@ -20,8 +20,8 @@ use portreeve_policy::{
 use crate::cache::Cache;
 use crate::planner::{Planned, PlannedAggregate, Planner};
 use crate::{
-    ApplyPolicy, Authorized, Caller, CreateUser, CredentialFacts, Explain, Eyes, ListUsers,
-    MAX_SELECTED, Principal, Read, Refused, SetPassword, Window, caller_value,
+    ApplyPolicy, Authorized, Caller, CredentialFacts, Explain, Eyes, MAX_SELECTED, Principal, Read,
+    Refused, Window, caller_value,
 };
 
 /// The one place that admits callers and authorizes what they ask.
@@ -34,7 +34,7 @@ pub struct Gate {
     aggregates: Cache<aggregate::AggregateKey, PlannedAggregate>,
     writes: Cache<WriteKey, CachedWrite>,
     deletes: Cache<(u64, u64, bool), DeleteTemplate>,
-    narrowed: Cache<(u64, u64), Rights>,
+    pub(crate) narrowed: Cache<(u64, u64), Rights>,
 }
 
 #[derive(PartialEq, Eq, Hash, Clone)]
@@ -509,32 +509,6 @@ impl Gate {
             self.administrator(caller)?;
         }
         Ok(self.proof(caller, operation))
-    }
-
-    /// A new account. Until rights over rights are finer, only administrators make accounts for others.
-    pub fn create_user(
-        &self,
-        caller: &Caller,
-        operation: CreateUser,
-    ) -> Result<Authorized<CreateUser>, Refused> {
-        self.administrator(caller)?;
-        Ok(self.proof(caller, operation))
-    }
-
-    /// A new password for an account, by an administrator.
-    pub fn set_password(
-        &self,
-        caller: &Caller,
-        operation: SetPassword,
-    ) -> Result<Authorized<SetPassword>, Refused> {
-        self.administrator(caller)?;
-        Ok(self.proof(caller, operation))
-    }
-
-    /// The accounts.
-    pub fn list_users(&self, caller: &Caller) -> Result<Authorized<ListUsers>, Refused> {
-        self.administrator(caller)?;
-        Ok(self.proof(caller, ListUsers))
     }
 
     /// Why a decision falls as it does.

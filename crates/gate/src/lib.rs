@@ -28,6 +28,7 @@
 //! }
 //! ```
 
+mod accounts;
 mod aggregate;
 mod authority;
 mod authorize;
@@ -43,12 +44,13 @@ mod sessions;
 mod simulate;
 mod subscribe;
 
+pub use accounts::*;
 pub use aggregate::*;
 pub use authority::Authority;
 pub use authorize::{Gate, ListRequest, Sent};
 pub use caller::{Caller, CredentialFacts, Principal};
 pub use literals::{caller_value, take_literals};
-pub use mail::{ChangeEmail, Invite, ListTemplates, RemoveTemplate, SetTemplate};
+pub use mail::{ChangeEmail, Invite, Invited, ListTemplates, RemoveTemplate, SetTemplate};
 pub use operation::*;
 pub use plan::*;
 pub use refused::Refused;

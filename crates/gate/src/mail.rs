@@ -2,7 +2,7 @@
 
 use portreeve_policy::Binding;
 
-use crate::{Authorized, Caller, CreateUser, Gate, Refused};
+use crate::{Authorized, Caller, CreateUser, Gate, Refused, UserCreation};
 
 /// Invite somebody: an account that waits for him, and a mail.
 pub struct Invite {
@@ -12,6 +12,30 @@ pub struct Invite {
     pub inviter: Option<String>,
     /// The page the link leads to, where one was chosen.
     pub link: Option<String>,
+}
+
+/// An invitation that may be sent.
+pub struct Invited {
+    pub(crate) creation: UserCreation,
+    pub(crate) inviter: Option<String>,
+    pub(crate) link: Option<String>,
+}
+
+impl Invited {
+    /// The account, which is made unless it is there already.
+    pub fn creation(&self) -> &UserCreation {
+        &self.creation
+    }
+
+    /// Who invites, where it is a user.
+    pub fn inviter(&self) -> Option<&str> {
+        self.inviter.as_deref()
+    }
+
+    /// The page the link leads to, where one was chosen.
+    pub fn link(&self) -> Option<&str> {
+        self.link.as_deref()
+    }
 }
 
 /// Put another address in the place of one's own, once it is confirmed.
@@ -53,9 +77,14 @@ impl Gate {
         &self,
         caller: &Caller,
         operation: Invite,
-    ) -> Result<Authorized<Invite>, Refused> {
+    ) -> Result<Authorized<Invited>, Refused> {
         self.may_invite(caller, &operation.user.bindings)?;
-        Ok(self.proof(caller, operation))
+        let invited = Invited {
+            creation: self.create_user(caller, operation.user)?.operation,
+            inviter: operation.inviter,
+            link: operation.link,
+        };
+        Ok(self.proof(caller, invited))
     }
 
     /// Whether this caller may invite somebody to be bound to these. Asked when he invites, and when it is accepted of what

@@ -6,7 +6,7 @@ mod change;
 use std::sync::Arc;
 
 use portreeve_model::{CollectionId, CollectionName, Value};
-use portreeve_policy::{Binding, Context, DeleteTemplate, Document, Snapshot, WriteTemplate};
+use portreeve_policy::{Context, DeleteTemplate, Document, Snapshot, WriteTemplate};
 
 use crate::{Principal, ReadPlan};
 
@@ -187,54 +187,8 @@ pub struct Rename {
     pub to: String,
 }
 
-/// Make an account.
-pub struct CreateUser {
-    /// Its id.
-    pub id: String,
-    /// Its chosen key; the id where none was chosen.
-    pub key: String,
-    /// The name it signs in by.
-    pub username: Option<String>,
-    /// The address it signs in by.
-    pub email: Option<String>,
-    /// The hash of its password; without one it cannot sign in.
-    pub password_hash: Option<String>,
-    /// Own columns, by name.
-    pub attributes: Vec<(String, Value)>,
-    /// What it is bound to.
-    pub bindings: Vec<Binding>,
-    /// What it was before, where it comes from an export.
-    pub past: Option<Past>,
-}
-
-/// What an account was where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Past {
-    /// Its number.
-    pub number: i64,
-    /// Its status.
-    pub status: String,
-    /// Whether its address was confirmed.
-    pub confirmed: bool,
-    /// Who vouched for it.
-    pub provider: String,
-    /// When it was made, microseconds since 1970.
-    pub created: i64,
-}
-
-/// Give an account a password.
-pub struct SetPassword {
-    /// The account.
-    pub user: String,
-    /// The hash.
-    pub password_hash: String,
-}
-
 /// Tell why a decision falls as it does: reads records beside the asked-about caller's rights.
 pub struct Explain {
     /// What the question is about.
     pub collection: Option<CollectionId>,
 }
-
-/// Look at accounts and bindings, as the command line does.
-pub struct ListUsers;

@@ -31,7 +31,7 @@ pub enum Command {
     Serve(Serve),
     /// Make a data folder
     Init(Data),
-    /// Accounts: create, list, give a password
+    /// Accounts: create, list, show, change, end
     User {
         /// What to do with them.
         #[command(subcommand)]
@@ -103,7 +103,7 @@ pub enum Command {
     },
     /// Write the access document in force, or accounts and records, in a form that `apply` and `load` read
     #[command(
-        after_help = "Passwords and sessions are not part of it, and what is written meanwhile may or may not be: for a whole copy of\n\
+        after_help = "Sessions are not part of it, nor passwords unless they are asked for, and what is written meanwhile may or may not be: for a whole copy of\n\
                       one moment there is `portreeve backup`."
     )]
     Export {
@@ -113,6 +113,9 @@ pub enum Command {
         /// Write both into a folder, as access.yaml and records.ndjson
         #[arg(long, value_name = "DIR", conflicts_with = "records")]
         to: Option<PathBuf>,
+        /// Write the hashes of passwords with the accounts, so that people keep their passwords elsewhere
+        #[arg(long)]
+        with_passwords: bool,
         #[command(flatten)]
         data: Data,
     },
@@ -242,6 +245,72 @@ pub enum User {
         #[command(flatten)]
         data: Data,
     },
+    /// Show an account: its fields, and what it is bound to
+    Show {
+        /// The account: name, address, key, number or id
+        user: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Change an account
+    Update(Box<UpdateUser>),
+    /// Keep an account from signing in; its sessions end
+    Disable {
+        /// The account: name, address, key, number or id
+        user: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Let an account sign in again
+    Enable {
+        /// The account: name, address, key, number or id
+        user: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// End an account, with its bindings, sessions and password
+    Delete {
+        /// The account: name, address, key, number or id
+        user: String,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// What is changed about an account; what is not said stays.
+#[derive(Args)]
+pub struct UpdateUser {
+    /// The account: name, address, key, number or id
+    pub user: String,
+    /// The name it signs in by
+    #[arg(long)]
+    pub username: Option<String>,
+    /// It signs in by no name
+    #[arg(long, conflicts_with = "username")]
+    pub no_username: bool,
+    /// The address it signs in by; it counts as not confirmed unless that is said too
+    #[arg(long)]
+    pub email: Option<String>,
+    /// It has no address
+    #[arg(long, conflicts_with = "email")]
+    pub no_email: bool,
+    /// Its chosen key
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Its status: only `active` signs in
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Whether its address counts as confirmed
+    #[arg(long, value_name = "true|false")]
+    pub confirmed: Option<bool>,
+    /// Who vouches for it
+    #[arg(long)]
+    pub provider: Option<String>,
+    /// Own columns of `users`, as a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub values: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 /// What to do with roles, or with profiles.

@@ -54,9 +54,12 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode, Failure>
             data,
         } => apply::run(&file, confirm_drops, &data, output).await,
         Command::Load { file, skip, data } => load::run(&file, skip, &data, output).await,
-        Command::Export { records, to, data } => {
-            export::run(records, to.as_deref(), &data, output).await
-        }
+        Command::Export {
+            records,
+            to,
+            with_passwords,
+            data,
+        } => export::run(records, to.as_deref(), with_passwords, &data, output).await,
         Command::Backup {
             file,
             force,

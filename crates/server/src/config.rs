@@ -7,6 +7,7 @@ mod data;
 mod duration;
 mod log;
 mod mail;
+mod registration;
 mod server;
 mod sessions;
 mod subscriptions;
@@ -27,6 +28,7 @@ pub use audit::Audit;
 pub use data::Data;
 pub use log::Log;
 pub use mail::Mail;
+pub use registration::Registration;
 pub use server::Server;
 pub use sessions::{Sessions, faces};
 pub use subscriptions::Subscriptions;
@@ -74,6 +76,8 @@ pub struct Config {
     pub log: Log,
     /// `[mail]`
     pub mail: Mail,
+    /// `[registration]`
+    pub registration: Registration,
 }
 
 impl Config {
@@ -208,6 +212,7 @@ impl Config {
             },
             "log": { "filter": self.log.filter },
             "mail": self.mail.to_json(),
+            "registration": { "open": self.registration.open, "confirmation": self.registration.confirmation },
         })
     }
 }

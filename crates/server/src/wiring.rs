@@ -44,6 +44,7 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
         faces: faces(&config.sessions, &config.faces)?,
         throttle: config.throttle.settings(),
         audit_sign_ins: config.audit.sign_ins,
+        registration: [("native".to_owned(), config.registration.settings())].into(),
         ..Options::at(
             config.data.location(),
             Arc::new(SystemClock),

@@ -72,6 +72,7 @@ impl Portreeve {
             self.tell_refusal(known.as_deref(), request).await;
             return Err(ServiceError::WrongCredentials);
         };
+        let password_hash = self.upgraded(&user, password, password_hash).await;
         let begun = self
             .begin(
                 Arc::clone(&user),

@@ -44,6 +44,8 @@ pub const MAIL_OFF: &str = "mail_off";
 pub const INVALID: &str = "invalid";
 /// An account with this name or address exists.
 pub const USER_EXISTS: &str = "user_exists";
+/// Nobody can sign up.
+pub const REGISTRATION_CLOSED: &str = "registration_closed";
 /// There is no such account.
 pub const UNKNOWN_USER: &str = "unknown_user";
 /// There is no such role.
@@ -100,8 +102,9 @@ pub const UNCONDITIONAL: &str = "unconditional_change";
 pub const TOO_MANY_SUBSCRIPTIONS: &str = "too_many_subscriptions";
 
 /// All of them.
-pub const ALL: [&str; 48] = [
+pub const ALL: [&str; 49] = [
     THROTTLED,
+    REGISTRATION_CLOSED,
     TOO_MANY_SUBSCRIPTIONS,
     UNMET,
     PARTLY_FORBIDDEN,

@@ -129,6 +129,9 @@ pub enum ServiceError {
     /// An account with that name, address or key exists.
     #[error("there is an account with this username or e-mail address already")]
     UserExists,
+    /// Nobody can sign up here.
+    #[error("nobody can sign up here; an administrator makes accounts")]
+    RegistrationClosed,
     /// There is no such account.
     #[error("there is no user '{0}'")]
     UnknownUser(String),
@@ -252,6 +255,7 @@ impl ServiceError {
             Self::MailOff => codes::MAIL_OFF,
             Self::Invalid { .. } => codes::INVALID,
             Self::UserExists => codes::USER_EXISTS,
+            Self::RegistrationClosed => codes::REGISTRATION_CLOSED,
             Self::UnknownUser(_) => codes::UNKNOWN_USER,
             Self::UnknownRole { .. } => codes::UNKNOWN_ROLE,
             Self::UnknownProfile { .. } => codes::UNKNOWN_PROFILE,
@@ -338,6 +342,10 @@ impl From<StoreError> for ServiceError {
             StoreError::VersionChanged => Self::PolicyChanged,
             StoreError::LastAdministrator => Self::LastAdministrator,
             StoreError::Beyond => Self::Beyond(None),
+            StoreError::NameIsAddress => Self::invalid(
+                "username",
+                "must not contain '@', unless it is the account's own e-mail address",
+            ),
             StoreError::Schema(message) => Self::BadChange(message),
             StoreError::AdministratorExists => {
                 Self::SetupClosed("there is an administrator already")

@@ -1,5 +1,5 @@
 //! Writes accounts and records as the lines that [`Portreeve::load`] reads: what was exported from one store is the same
-//! in another, ids and numbers included. Passwords and sessions stay where they are. Everything is read as the operator,
+//! in another, ids and numbers included. Sessions stay where they are, and passwords unless they are asked for. Everything is read as the operator,
 //! through the gate, page by page: not one moment, which is what a backup is for.
 
 mod line;
@@ -52,6 +52,16 @@ impl Portreeve {
         caller: &Caller,
         out: &mut (dyn Write + Send),
     ) -> Result<Exported, ExportError> {
+        self.export_with(caller, false, out).await
+    }
+
+    /// The same, with the hashes of passwords where that is wanted: whoever has these can try passwords as fast as he likes.
+    pub async fn export_with(
+        &self,
+        caller: &Caller,
+        passwords: bool,
+        out: &mut (dyn Write + Send),
+    ) -> Result<Exported, ExportError> {
         self.demand_administrator(caller)?;
         let catalog = Arc::clone(caller.snapshot().catalog());
         let mut exported = Exported {
@@ -68,6 +78,7 @@ impl Portreeve {
                 collection: Arc::clone(&step.collection),
                 held: Held::new(step),
                 later: vec![],
+                passwords,
                 out: &mut *out,
                 exported: &mut exported,
             };
@@ -87,20 +98,37 @@ impl Portreeve {
         let collection = Arc::clone(&writing.collection);
         let mut pages = pages::Pages::of(&collection, None);
         while let Some(rows) = pages.next(self, caller).await? {
-            let mut bindings = if line::is_users(&collection) {
+            let users = line::is_users(&collection);
+            let mut hashes = if users && writing.passwords {
+                self.hashes_of(&rows).await?
+            } else {
+                HashMap::new()
+            };
+            let mut bindings = if users {
                 self.bindings_of(caller, &rows).await?
             } else {
                 HashMap::new()
             };
-            for row in rows {
-                let bound = row
-                    .get("id")
-                    .and_then(Json::as_str)
-                    .and_then(|id| bindings.remove(id));
+            for mut row in rows {
+                let id = row.get("id").and_then(Json::as_str);
+                let bound = id.and_then(|id| bindings.remove(id));
+                if let Some(hash) = id.and_then(|id| hashes.remove(id)) {
+                    row.insert(line::HASH.into(), hash.into());
+                }
                 writing.take(row, bound.unwrap_or_default())?;
             }
         }
         Ok(())
+    }
+
+    // The hashes of the passwords of the accounts of one page, by account. They are in no collection.
+    async fn hashes_of(&self, users: &[Row]) -> Result<HashMap<String, String>, ServiceError> {
+        let mut hashes = HashMap::new();
+        for id in users.iter().filter_map(|user| user.get("id")?.as_str()) {
+            let hash = self.store.system().kept_hash(id).await?;
+            hashes.extend(hash.map(|hash| (id.to_owned(), hash)));
+        }
+        Ok(hashes)
     }
 
     // The bindings of the accounts of one page, by account.
@@ -165,6 +193,8 @@ struct Writing<'a> {
     held: Held,
     // What had to be left out of a record's line, by key.
     later: Vec<(Json, Row)>,
+    // Whether accounts come with the hashes of their passwords.
+    passwords: bool,
     out: &'a mut (dyn Write + Send),
     exported: &'a mut Exported,
 }

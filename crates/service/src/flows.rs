@@ -6,8 +6,9 @@ use portreeve_store::{GoodCode, StoreError};
 
 use crate::authn::MAX_PASSWORD_BYTES;
 use crate::mail::{TemplateText, address};
+use crate::passwords::check_password;
 use crate::tokens::{TokenHash, code_hash};
-use crate::users::{account_error, check_password};
+use crate::users::account_error;
 use crate::{NewUser, Portreeve, ServiceError};
 
 impl Portreeve {
@@ -35,8 +36,12 @@ impl Portreeve {
     pub async fn reset_password(&self, code: &str, password: String) -> Result<(), ServiceError> {
         self.demand_setup()?;
         // A password that will not do does not use the code up.
-        check_password(&password)?;
-        let (hash, _) = self.good_code(code, &[TemplateText::RESET]).await?;
+        check_password(&password, &[])?;
+        let (hash, good) = self.good_code(code, &[TemplateText::RESET]).await?;
+        check_password(
+            &password,
+            &[good.username.as_deref(), good.email.as_deref()],
+        )?;
         let password_hash = self.passwords.hash(password, &*self.entropy).await?;
         let _turn = self.administration.lock().await;
         let (store, now) = (self.store.clone(), self.now());
@@ -51,12 +56,38 @@ impl Portreeve {
 
     /// Confirms an address by a code: the account's own, or a new one that takes its place now.
     pub async fn confirm(&self, code: &str) -> Result<(), ServiceError> {
+        self.confirm_with(code, None).await
+    }
+
+    /// The same with the password of an account that somebody has made for himself. Whoever reads the mail need not be who
+    /// has chosen the password: unless he shows it, the account has none from now on, and he sets one by mail.
+    pub async fn confirm_with(
+        &self,
+        code: &str,
+        password: Option<String>,
+    ) -> Result<(), ServiceError> {
         self.demand_setup()?;
         let purposes = [TemplateText::CONFIRM, TemplateText::CHANGE];
-        let (hash, _) = self.good_code(code, &purposes).await?;
+        let (hash, good) = self.good_code(code, &purposes).await?;
+        let verified = match password {
+            None => None,
+            Some(password) if password.len() > MAX_PASSWORD_BYTES => {
+                return Err(ServiceError::InvalidCode);
+            }
+            Some(password) => {
+                let known = self.store.system().kept_hash(&good.user).await?;
+                if !self.passwords.verify(password, known.clone()).await? {
+                    return Err(ServiceError::InvalidCode);
+                }
+                known
+            }
+        };
         let _turn = self.administration.lock().await;
         let (store, now) = (self.store.clone(), self.now());
-        let confirm = async move { store.system().confirm_address(hash, now).await };
+        let confirm = async move {
+            let system = store.system();
+            system.confirm_address(hash, verified, now).await
+        };
         self.carry_out(confirm).await?.map_err(code_error)
     }
 

@@ -8,7 +8,8 @@ use serde_json::{Map, Value as Json};
 use crate::authn::ACTIVE;
 use crate::flows::{check_address, code_error};
 use crate::mail::TemplateText;
-use crate::users::{UserView, account_error, check_password, own_columns};
+use crate::passwords::check_password;
+use crate::users::{UserView, account_error, own_columns};
 use crate::{NewUser, Portreeve, ServiceError};
 
 /// Somebody to be invited.
@@ -38,7 +39,8 @@ impl Portreeve {
         check_address(&invitation.email)?;
         let link = self.chosen_link(invitation.link.as_deref())?;
         let bindings = self.bindings(caller, &invitation.roles, &invitation.profiles)?;
-        let attributes = own_columns(caller, &invitation.attributes)?;
+        own_columns(&invitation.attributes)?;
+        let attributes = invitation.attributes.into_iter().collect();
         let _turn = self.administration.lock().await;
         let id = self.new_id().to_string();
         let user = CreateUser {
@@ -83,7 +85,7 @@ impl Portreeve {
         username: Option<String>,
     ) -> Result<(), ServiceError> {
         self.demand_setup()?;
-        check_password(&password)?;
+        check_password(&password, &[username.as_deref()])?;
         let (hash, good) = self.good_code(code, &[TemplateText::INVITE]).await?;
         let named = NewUser {
             username: username.clone(),
@@ -91,6 +93,10 @@ impl Portreeve {
             ..NewUser::default()
         };
         named.check()?;
+        check_password(
+            &password,
+            &[good.username.as_deref(), good.email.as_deref()],
+        )?;
         let password_hash = self.passwords.hash(password, &*self.entropy).await?;
         let _turn = self.administration.lock().await;
         let (version, inviter) = self.still_invited(&good).await?;

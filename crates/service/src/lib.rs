@@ -7,7 +7,9 @@
 //! | `sessions` | [`Portreeve::refresh`], [`Portreeve::renew`], [`Portreeve::sign_out`], [`Portreeve::sessions`] |
 //! | `rates` | [`Portreeve::sign_in_budget`]: how often one may try |
 //! | `setup` | [`Portreeve::begin_setup`], [`Portreeve::setup`]: the closed first start |
-//! | `users` | [`Portreeve::create_user`], [`Portreeve::set_password`], [`Portreeve::list_users`] |
+//! | `users` | [`Portreeve::create_user`], [`Portreeve::update_user`], [`Portreeve::delete_user`], [`Portreeve::list_users`] |
+//! | `account` | [`Portreeve::update_own`], [`Portreeve::change_password`], [`Portreeve::delete_own`] |
+//! | `registration` | [`Portreeve::register`] |
 //! | `records` | [`Portreeve::list`], [`Portreeve::record`], [`Portreeve::create`], [`Portreeve::update`], [`Portreeve::delete`] |
 //! | `subscribe` | [`Portreeve::subscribe`], [`Portreeve::end_subscriptions`]: being told of changes |
 //! | `changes` | [`Portreeve::change`], [`Portreeve::put`], [`Portreeve::change_where`]: several records, and conditions |
@@ -31,6 +33,7 @@
 //! two; a new way to fail is a variant of [`ServiceError`] and a line in `codes`.
 
 mod access;
+mod account;
 mod audit;
 mod authn;
 mod authoring;
@@ -61,6 +64,7 @@ mod plan;
 mod positions;
 mod rates;
 mod records;
+mod registration;
 mod sessions;
 mod setup;
 mod stale;
@@ -79,6 +83,7 @@ use portreeve_model::{Clock, Entropy};
 use portreeve_store::Store;
 
 pub use access::Applied;
+pub use account::{OwnChange, OwnPassword};
 pub use audit::AuditFilter;
 pub use authoring::{CellChange, RoleChange, Terms};
 pub use backup::{BackupTo, RestoreFrom, Watching, backup, check_backup, restore};
@@ -104,12 +109,13 @@ pub use open::Options;
 pub use plan::{Change, ChangeKind, Dropped, Part, Plan};
 pub use rates::ThrottleSettings;
 pub use records::Written;
+pub use registration::{NewRegistration, Registered, Registration, UNCONFIRMED};
 pub use sessions::{How, Mode, RefreshToken, SessionView, SignedIn};
 pub use setup::SETUP_ATTEMPTS;
 pub use subscribe::{EndReason, Happening, ResetReason, Subscription, SubscriptionLimits};
 pub use templates::{NewTemplate, TemplateView};
 pub use throttle::{Budget, Limit};
-pub use users::{NewUser, PastUser, RESERVED_KEYS, UserView};
+pub use users::{MadeUser, NewUser, PastUser, RESERVED_KEYS, UserChange, UserField, UserView};
 
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
 pub use portreeve_gate::{
@@ -142,6 +148,8 @@ pub struct Portreeve {
     passwords: passwords::Passwords,
     setup: setup::Setup,
     decisions: decisions::Decisions,
+    // How faces take accounts from strangers, by name.
+    registration: std::collections::BTreeMap<String, Registration>,
     subscriptions: Arc<subscribe::Subscriptions>,
     positions: positions::Positions,
     mail: mail::MailOptions,

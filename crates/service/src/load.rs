@@ -3,7 +3,8 @@
 //!
 //! * `{"user": {"username", "email", "password", "roles", "profiles", "values"}}`: an account; `values` are its own
 //!   columns. Names alone are required. An account from an export has `id`, `number`, `status`, `confirmed`, `provider`,
-//!   `created` and `bindings` too, all of them or none.
+//!   `created` and `bindings` too, all of them or none. `password_hash` instead of `password` is the hash of one, as this
+//!   or another system keeps it.
 //! * `{"record": {"collection", "values"}}`: a record. A value `{"user": "<username>"}` stands for that account.
 //! * `{"update": {"collection", "key", "values"}}`: fields of a record of an earlier line, where two point at each other.
 
@@ -64,6 +65,8 @@ struct UserLine {
     email: Option<String>,
     #[serde(default)]
     password: Option<String>,
+    #[serde(default)]
+    password_hash: Option<String>,
     #[serde(default)]
     roles: Vec<String>,
     #[serde(default)]
@@ -225,9 +228,11 @@ impl Loading<'_> {
             username: line.username,
             email: line.email,
             password: line.password,
+            password_hash: line.password_hash,
             roles: line.roles,
             profiles: line.profiles,
             attributes: line.values,
+            ..NewUser::default()
         };
         let made = self.portreeve.create_user(&self.operator, new).await?;
         self.users.insert(made.name().to_owned(), made);

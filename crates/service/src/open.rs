@@ -56,6 +56,8 @@ pub struct Options {
     pub throttle: ThrottleSettings,
     /// Whether the audit trail tells who signs in, and who may not.
     pub audit_sign_ins: bool,
+    /// How faces take accounts from strangers, by name of the face; one that is not here takes none.
+    pub registration: std::collections::BTreeMap<String, crate::Registration>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives unpredictable bytes.
@@ -90,6 +92,7 @@ impl Options {
             faces: Faces::default(),
             throttle: ThrottleSettings::default(),
             audit_sign_ins: false,
+            registration: std::collections::BTreeMap::new(),
             clock,
             entropy,
         }
@@ -188,6 +191,7 @@ impl Portreeve {
             decisions: Decisions::new(options.denials),
             mail: options.mail,
             mail_asked: tokio::sync::Notify::new(),
+            registration: options.registration,
             administered: AtomicBool::new(administered),
             administration: tokio::sync::Mutex::new(()),
         });

@@ -222,7 +222,7 @@ impl Portreeve {
         }
     }
 
-    fn written(
+    pub(crate) fn written(
         &self,
         caller: &Caller,
         collection: Arc<Collection>,

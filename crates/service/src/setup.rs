@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use portreeve_gate::CreateUser;
 use portreeve_policy::{Binding, BoundTo};
 use sha2::{Digest, Sha256};
 
@@ -79,31 +78,15 @@ impl Portreeve {
     pub async fn first_administrator(&self, new: NewUser) -> Result<UserView, ServiceError> {
         let _turn = self.administration.lock().await;
         new.check()?;
-        let password_hash = match new.password.clone() {
-            Some(password) => Some(self.passwords.hash(password, &*self.entropy).await?),
-            None => None,
-        };
-        let id = self.new_id().to_string();
-        let user = CreateUser {
-            key: new.key.clone().unwrap_or_else(|| id.clone()),
-            id,
-            username: new.username.clone(),
-            email: new.email.clone(),
-            password_hash,
-            attributes: vec![],
-            bindings: vec![Binding {
-                to: BoundTo::Role("admin".into()),
-                primary: true,
-                ..Binding::default()
-            }],
-            past: None,
-        };
+        let bindings = vec![Binding {
+            to: BoundTo::Role("admin".into()),
+            primary: true,
+            ..Binding::default()
+        }];
+        let user = self.new_user(new, bindings).await?;
         let mut view = UserView::of(&user);
-        let made = self
-            .store
-            .system()
-            .first_administrator(user, self.gate.snapshot())
-            .await;
+        let create = self.gate.create_user(&self.operator(), user)?;
+        let made = self.store.system().first_administrator(create).await;
         view.number = made.map_err(crate::users::account_error)?;
         *self.setup.lock() = None;
         self.note_administrator().await;

@@ -1,16 +1,26 @@
-//! Accounts: made, listed, given passwords.
+//! Accounts: made, found and listed. How they are changed and ended is in `change`, what may be said of them in `checks`.
 
-use portreeve_gate::{Caller, CreateUser, Past, SetPassword};
-use portreeve_model::Value;
-use portreeve_policy::{Binding, BoundTo, SYSTEM_COLLECTIONS, suggestion};
+mod change;
+mod checks;
+
+use std::sync::Arc;
+
+use portreeve_gate::{Caller, CreateUser, Eyes, ListRequest, Past, Sent, take_literals};
+use portreeve_model::{
+    Cells, CollectionName, Columns, CompareOp, Literal, Operand, Page, Path, Query, RecordSink,
+    Rule, write_json_record,
+};
+use portreeve_policy::{Binding, BoundTo, suggestion};
 use portreeve_store::{AccountSummary, StoreError};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use crate::{Portreeve, ServiceError};
+use crate::passwords::{check_hash, check_password};
+use crate::{Portreeve, ServiceError, Written};
 
-const MAX_NAME_BYTES: usize = 254;
-const PASSWORD_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=128;
+pub use change::UserChange;
+pub(crate) use change::{deleted, text};
+pub(crate) use checks::{check_email, check_name, own_columns};
 
 /// What no account may be called: other systems' words for nobody, oneself and everybody.
 pub const RESERVED_KEYS: [&str; 8] = ["-1", "0", "me", "_me", "anonymous", "public", "null", "*"];
@@ -26,10 +36,19 @@ pub struct NewUser {
     pub email: Option<String>,
     /// Without one it cannot sign in until it is given one.
     pub password: Option<String>,
+    /// The hash of its password instead, as this or another system has made it: for administrators, who bring accounts
+    /// from elsewhere.
+    pub password_hash: Option<String>,
     /// Roles to bind it to. Where neither roles nor profiles are given, it gets what `registration:` says.
     pub roles: Vec<String>,
     /// Profiles to bind it to.
     pub profiles: Vec<String>,
+    /// Its status, where it is not to be active at once.
+    pub status: Option<String>,
+    /// Whether its address counts as confirmed.
+    pub confirmed: Option<bool>,
+    /// Who vouches for it, where that is somebody else.
+    pub provider: Option<String>,
     /// Own columns of `users`, by name.
     pub attributes: Map<String, Json>,
     /// What it was before, where it comes from an export.
@@ -121,6 +140,15 @@ impl From<AccountSummary> for UserView {
     }
 }
 
+/// An account that was made.
+#[derive(Clone, Debug)]
+pub struct MadeUser {
+    /// What was asked for.
+    pub view: UserView,
+    /// The record, as far as whoever made it may know it.
+    pub record: Written,
+}
+
 impl NewUser {
     // What can be said without looking at the policy.
     pub(crate) fn check(&self) -> Result<(), ServiceError> {
@@ -143,62 +171,114 @@ impl NewUser {
                 "give a username or an e-mail address",
             ));
         }
-        if let Some(key) = &self.key {
-            check_name("key", key)?;
+        let names = [
+            ("key", &self.key),
+            ("username", &self.username),
+            ("status", &self.status),
+            ("provider", &self.provider),
+        ];
+        for (what, name) in names {
+            name.as_deref()
+                .map_or(Ok(()), |name| check_name(what, name))?;
         }
-        if let Some(username) = &self.username {
-            check_name("username", username)?;
-            // Otherwise somebody could be called like another one's address and take his sign-ins.
-            let own = self
-                .email
-                .as_deref()
-                .is_some_and(|email| email.eq_ignore_ascii_case(username));
-            if username.contains('@') && !own {
-                return Err(ServiceError::invalid(
-                    "username",
-                    "must not contain '@', unless it is the account's own e-mail address",
-                ));
+        // Otherwise somebody could be called like another one's address and take his sign-ins.
+        let (username, email) = (self.username.as_deref(), self.email.as_deref());
+        let own = |name: &str| email.is_some_and(|email| email.eq_ignore_ascii_case(name));
+        if username.is_some_and(|name| name.contains('@') && !own(name)) {
+            return Err(StoreError::NameIsAddress.into());
+        }
+        email.map_or(Ok(()), check_email)?;
+        own_columns(&self.attributes)?;
+        if let Some(hash) = &self.password_hash {
+            if self.password.is_some() {
+                let message = "is given, so leave the password out";
+                return Err(ServiceError::invalid("password_hash", message));
             }
+            check_hash(hash).map_err(|wrong| ServiceError::invalid("password_hash", wrong))?;
         }
-        if let Some(email) = &self.email {
-            check_name("email", email)?;
-            let parts = email.split_once('@');
-            let good = parts.is_some_and(|(local, domain)| {
-                !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-            });
-            if !good || email.contains(char::is_whitespace) {
-                return Err(ServiceError::invalid("email", "is not an e-mail address"));
-            }
-        }
-        self.password.as_deref().map_or(Ok(()), check_password)
+        let names = [self.username.as_deref(), self.email.as_deref()];
+        let password = self.password.as_deref();
+        password.map_or(Ok(()), |password| check_password(password, &names))
+    }
+
+    // What is sent of it beside its names.
+    fn sent(&self) -> Sent {
+        let text = |name: &str, text: &Option<String>| {
+            text.clone().map(|text| (name.to_owned(), Json::from(text)))
+        };
+        let confirmed = self
+            .confirmed
+            .map(|yes| ("confirmed".to_owned(), yes.into()));
+        let own = self.attributes.clone().into_iter();
+        text("status", &self.status)
+            .into_iter()
+            .chain(text("provider", &self.provider))
+            .chain(confirmed)
+            .chain(own)
+            .collect()
     }
 }
 
 impl Portreeve {
-    /// Makes an account.
+    /// Makes an account, and says what it is.
     pub async fn create_user(
         &self,
         caller: &Caller,
         new: NewUser,
     ) -> Result<UserView, ServiceError> {
+        Ok(self.make_user(caller, new).await?.view)
+    }
+
+    /// Makes an account, and says of it what its maker may know.
+    pub async fn make_user(&self, caller: &Caller, new: NewUser) -> Result<MadeUser, ServiceError> {
         // Asked before the password is hashed, so that only those who may can make us work.
-        self.demand_administrator(caller)?;
+        self.gate.may_create_users(caller, new.password.is_some())?;
+        if new.password_hash.is_some() {
+            self.demand_administrator(caller)?;
+        }
+        // What is not said is what the policy gives to everybody who comes.
+        if !(new.roles.is_empty() && new.profiles.is_empty()) {
+            self.may(caller, "access.grant")?;
+        }
         new.check()?;
         let bindings = match &new.past {
             None => self.bindings(caller, &new.roles, &new.profiles)?,
             Some(past) => self.known(caller, past.bindings.clone())?,
         };
-        let attributes = own_columns(caller, &new.attributes)?;
+        let user = self.new_user(new, bindings).await?;
+        let _turn = self.administration.lock().await;
+        let mut view = UserView::of(&user);
+        let create = self.gate.create_user(caller, user)?;
+        let collection = Arc::clone(create.operation().template().collection());
+        let (outcome, number) = self
+            .store
+            .create_user(create)
+            .await
+            .map_err(account_error)?;
+        view.number = number;
+        let record = self.written(caller, collection, true, Ok(outcome))?;
+        if !self.has_administrator() {
+            self.note_administrator().await;
+        }
+        Ok(MadeUser { view, record })
+    }
+
+    // With its id, and the hash of its password.
+    pub(crate) async fn new_user(
+        &self,
+        new: NewUser,
+        bindings: Vec<Binding>,
+    ) -> Result<CreateUser, ServiceError> {
+        let attributes = new.sent();
         let password_hash = match new.password {
             Some(password) => Some(self.passwords.hash(password, &*self.entropy).await?),
-            None => None,
+            None => new.password_hash,
         };
-        let _turn = self.administration.lock().await;
         let (id, past) = match new.past {
             None => (self.new_id().to_string(), None),
             Some(past) => (past.id, Some(past.rest)),
         };
-        let user = CreateUser {
+        Ok(CreateUser {
             key: new.key.unwrap_or_else(|| id.clone()),
             id,
             username: new.username,
@@ -207,47 +287,11 @@ impl Portreeve {
             attributes,
             bindings,
             past,
-        };
-        let mut view = UserView::of(&user);
-        let create = self.gate.create_user(caller, user)?;
-        view.number = self
-            .store
-            .create_user(create)
-            .await
-            .map_err(account_error)?;
-        if !self.has_administrator() {
-            self.note_administrator().await;
-        }
-        Ok(view)
+        })
     }
 
-    /// Gives an account a new password and ends its sessions.
-    pub async fn set_password(
-        &self,
-        caller: &Caller,
-        user: &str,
-        password: String,
-    ) -> Result<(), ServiceError> {
-        self.demand_administrator(caller)?;
-        check_password(&password)?;
-        let user = self.find_user(caller, user).await?;
-        let password_hash = self.passwords.hash(password, &*self.entropy).await?;
-        let _turn = self.administration.lock().await;
-        let operation = SetPassword {
-            user: user.clone(),
-            password_hash,
-        };
-        let set = self.gate.set_password(caller, operation)?;
-        let store = self.store.clone();
-        self.carry_out(async move { store.set_password(set).await.map(|stale| ((), stale)) })
-            .await?
-            .map_err(|error| match error {
-                StoreError::Gone => ServiceError::UnknownUser(user.clone()),
-                other => other.into(),
-            })
-    }
-
-    /// Accounts in order of number, after the given one.
+    /// Accounts in order of number, after the given one, with what they are bound to: for administrators. Everybody else
+    /// reads the records of `users`.
     pub async fn list_users(
         &self,
         caller: &Caller,
@@ -264,6 +308,75 @@ impl Portreeve {
         self.demand_administrator(caller)?;
         let found = self.store.system().find_user(name).await?;
         found.ok_or_else(|| ServiceError::UnknownUser(name.into()))
+    }
+
+    /// An account with all its fields and what it is bound to, for administrators.
+    pub async fn show_user(&self, caller: &Caller, user: &str) -> Result<Json, ServiceError> {
+        self.demand_administrator(caller)?;
+        let account = self.store.system().credential_facts(user).await?;
+        let facts = account.ok_or(ServiceError::NotFound)?.facts;
+        let users = caller.snapshot().catalog().find_text("users");
+        let users = users.ok_or_else(|| ServiceError::internal("no collection of users"))?;
+        let mut shown = Map::new();
+        for field in &users.fields {
+            let value = facts.attributes.get(&field.name);
+            let json = value.map_or(Json::Null, |value| value.to_json(field.ty));
+            shown.insert(field.name.to_string(), json);
+        }
+        let bound = facts.bindings.iter().map(|binding| match &binding.to {
+            BoundTo::Role(role) => format!("role '{role}'"),
+            BoundTo::Profile(profile) => format!("profile '{profile}'"),
+        });
+        shown.insert("bound_to".into(), bound.collect());
+        Ok(shown.into())
+    }
+
+    /// The id of the account that has this value in this field, as far as the caller can tell: whoever may not read the
+    /// field, or the account, is answered as if there were none.
+    pub async fn user_by(
+        &self,
+        eyes: impl Into<Eyes<'_>>,
+        field: UserField,
+        value: &str,
+    ) -> Result<String, ServiceError> {
+        let right = match field {
+            UserField::Number => match value.parse::<i64>() {
+                Ok(number) => Literal::Number(number.to_string()),
+                Err(_) => return Err(ServiceError::NotFound),
+            },
+            _ => Literal::Text(value.into()),
+        };
+        let mut values = vec![];
+        let rule = Rule::Compare {
+            op: CompareOp::Equal,
+            left: Operand::Path(Path(vec![field.name().into()])),
+            right: Operand::Literal(right),
+        };
+        let filter = take_literals(rule, &mut values);
+        let request = ListRequest {
+            query: Query {
+                collection: CollectionName::main("users"),
+                fields: Some(vec!["id".into()]),
+                filter: Some(filter),
+                search: None,
+                sort: vec![],
+                page: Page::Offset,
+                total: false,
+                expand: vec![],
+            },
+            values,
+            cursor: vec![],
+            limit: 1,
+            offset: 0,
+        };
+        match self.list(eyes, request, Ids::default()).await {
+            Ok((ids, _)) => ids.0.into_iter().next().ok_or(ServiceError::NotFound),
+            // Whatever is wrong with the question is that he may not ask by this field.
+            Err(ServiceError::UnknownField(_) | ServiceError::BadQuery(_)) => {
+                Err(ServiceError::NotFound)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn demand_administrator(&self, caller: &Caller) -> Result<(), ServiceError> {
@@ -287,8 +400,17 @@ impl Portreeve {
         };
         let roles = roles.iter().cloned().map(BoundTo::Role);
         let profiles = profiles.iter().cloned().map(BoundTo::Profile);
+        self.first_bindings(caller, roles.chain(profiles).collect())
+    }
+
+    // Each once, the first as the one that is shown where one alone can be.
+    pub(crate) fn first_bindings(
+        &self,
+        caller: &Caller,
+        bound_to: Vec<BoundTo>,
+    ) -> Result<Vec<Binding>, ServiceError> {
         let mut bindings: Vec<Binding> = vec![];
-        for to in roles.chain(profiles) {
+        for to in bound_to {
             if !bindings.iter().any(|known| known.to == to) {
                 let primary = bindings.is_empty();
                 bindings.push(Binding {
@@ -340,122 +462,47 @@ pub(crate) fn account_error(error: StoreError) -> ServiceError {
     }
 }
 
-pub(crate) fn own_columns(
-    caller: &Caller,
-    sent: &Map<String, Json>,
-) -> Result<Vec<(String, Value)>, ServiceError> {
-    let catalog = caller.snapshot().catalog();
-    let Some(users) = catalog.find_text("users") else {
-        return Err(ServiceError::internal("no collection of users"));
-    };
-    let ours: &[_] = SYSTEM_COLLECTIONS
-        .iter()
-        .find(|(name, _)| *name == "users")
-        .map_or(&[], |(_, columns)| columns);
-    let own = |name: &str| !ours.iter().any(|(column, ..)| *column == name);
-    let mut columns = vec![];
-    for (name, json) in sent {
-        let Some(field) = users.find_field(name).filter(|_| own(name)) else {
-            let known = users
-                .fields
-                .iter()
-                .map(|field| &*field.name)
-                .filter(|name| own(name));
-            let known: Vec<&str> = known.collect();
-            return Err(ServiceError::UnknownField(format!(
-                "'users' has no own field '{name}'{}",
-                suggestion(name, known)
-            )));
-        };
-        let value = Value::from_json(users.field(field).ty, json).map_err(|error| {
-            ServiceError::BadValue {
-                field: name.clone(),
-                message: error.to_string(),
-            }
-        })?;
-        columns.push((name.clone(), value));
-    }
-    Ok(columns)
+/// A field that no two accounts share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserField {
+    /// The chosen key.
+    Key,
+    /// The number.
+    Number,
+    /// The name.
+    Username,
+    /// The address, exactly as it is stored.
+    Email,
 }
 
-fn check_name(what: &str, name: &str) -> Result<(), ServiceError> {
-    let wrong = |message: &str| Err(ServiceError::invalid(what, message));
-    if name.is_empty() {
-        return wrong("must not be empty");
-    }
-    if name.len() > MAX_NAME_BYTES {
-        return wrong("must not be longer than 254 bytes");
-    }
-    if name.chars().any(char::is_control) {
-        return wrong("must not contain control characters");
-    }
-    if name.trim() != name {
-        return wrong("must not begin or end with a space");
-    }
-    if RESERVED_KEYS
-        .iter()
-        .any(|reserved| reserved.eq_ignore_ascii_case(name))
-    {
-        return Err(ServiceError::invalid(
-            what,
-            format!("'{name}' is reserved; choose another"),
-        ));
-    }
-    Ok(())
-}
-
-pub(crate) fn check_password(password: &str) -> Result<(), ServiceError> {
-    if PASSWORD_CHARACTERS.contains(&password.chars().count()) {
-        Ok(())
-    } else {
-        Err(ServiceError::invalid(
-            "password",
-            "must have 8 to 128 characters",
-        ))
+impl UserField {
+    /// The field's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Number => "number",
+            Self::Username => "username",
+            Self::Email => "email",
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+// The ids of what was read.
+#[derive(Default)]
+struct Ids(Vec<String>);
 
-    fn named(username: &str) -> NewUser {
-        NewUser {
-            username: Some(username.into()),
-            ..NewUser::default()
-        }
+impl RecordSink for Ids {
+    fn record(&mut self, columns: &Columns, cells: &dyn Cells) {
+        let mut bytes = vec![];
+        write_json_record(&mut bytes, columns, cells);
+        let record: Option<Json> = serde_json::from_slice(&bytes).ok();
+        let id = record
+            .as_ref()
+            .and_then(|record| record.get("id")?.as_str());
+        self.0.extend(id.map(str::to_owned));
     }
 
-    #[test]
-    fn names_that_mean_something_else_are_refused() {
-        for name in RESERVED_KEYS {
-            assert!(named(name).check().is_err(), "{name}");
-        }
-        for name in [
-            "",
-            " anna",
-            "anna\n",
-            "Public",
-            "a@b.example",
-            &"x".repeat(255),
-        ] {
-            assert!(named(name).check().is_err(), "{name:?}");
-        }
-        for name in ["anna", "Anna Å", "o'neil", &"x".repeat(254)] {
-            assert!(named(name).check().is_ok(), "{name:?}");
-        }
-        let own = NewUser {
-            email: Some("Anna@school.example".into()),
-            ..named("anna@school.example")
-        };
-        assert!(own.check().is_ok());
-    }
-
-    #[test]
-    fn passwords_are_counted_in_characters() {
-        assert!(check_password("1234567").is_err());
-        assert!(check_password("åäöåäöåä").is_ok());
-        assert!(check_password(&"ö".repeat(128)).is_ok());
-        assert!(check_password(&"ö".repeat(129)).is_err());
+    fn reset(&mut self) {
+        self.0.clear();
     }
 }

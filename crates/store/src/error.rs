@@ -74,6 +74,9 @@ pub enum StoreError {
     /// These accounts are bound to what would fall away.
     #[error("it is held")]
     Held(Vec<String>),
+    /// An account would be called like an address that is not its own.
+    #[error("a username must not contain '@', unless it is the account's own e-mail address")]
+    NameIsAddress,
     /// The tables cannot be changed like this; the text names the collection, the field and the way out.
     #[error("{0}")]
     Schema(String),

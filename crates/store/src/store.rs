@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use portreeve_gate::{
-    Aggregates, ApplyPolicy, Author, Authorized, Bind, Change, Create, CreateUser, Delete, Explain,
-    Judged, ListUsers, Mass, Read, Rebind, SetPassword, Unbind, Update,
+    Aggregates, ApplyPolicy, Author, Authorized, Bind, Change, Create, Delete, Explain, Judged,
+    ListUsers, Mass, Read, Rebind, Unbind, Update,
 };
 use portreeve_model::{Catalog, CollectionId, FieldId, RecordSink, Value};
 use portreeve_policy::{Facts, FoundSchema, Record};
@@ -289,17 +289,6 @@ impl Store {
         unbind: Authorized<Judged<Unbind>>,
     ) -> Result<((), Stale), StoreError> {
         done!(self, Alone, writing => access::unbind(writing, &unbind))
-    }
-
-    /// Makes an account. Returns its number.
-    pub async fn create_user(&self, create: Authorized<CreateUser>) -> Result<i64, StoreError> {
-        written!(self, Shared, writing => system::create_user(writing, &create))
-    }
-
-    /// Gives an account a password and ends its sessions.
-    pub async fn set_password(&self, set: Authorized<SetPassword>) -> Result<Stale, StoreError> {
-        let made = done!(self, Alone, writing => system::set_password(writing, &set));
-        made.map(|((), stale)| stale)
     }
 
     /// Accounts in order of number, after the given number.

@@ -1,6 +1,7 @@
 //! The closed list of statements that run before or beside a caller: sign-in, sessions, the policy at start, settings.
 //! Nothing here takes SQL, a condition or a name of a table.
 
+mod accounts;
 mod audit;
 mod insight;
 mod mail;
@@ -8,7 +9,7 @@ mod sessions;
 
 use std::sync::Arc;
 
-use portreeve_gate::{CreateUser, CredentialFacts};
+use portreeve_gate::CredentialFacts;
 use portreeve_policy::{Document, ProfileDefinition, RoleDefinition, Snapshot};
 
 use crate::store::{asked, on, written};
@@ -97,15 +98,6 @@ impl System<'_> {
     /// Whether an active account holds an administrator role for good.
     pub async fn has_administrator(&self, snapshot: &Snapshot) -> Result<bool, StoreError> {
         on!(self.store, database => database.has_administrator(snapshot), database.has_administrator(snapshot).await)
-    }
-
-    /// Makes the first administrator; refused in the same transaction where there is one already. Returns its number.
-    pub async fn first_administrator(
-        &self,
-        user: CreateUser,
-        snapshot: Arc<Snapshot>,
-    ) -> Result<i64, StoreError> {
-        written!(self.store, Alone, writing => system::first_administrator(writing, &user, &snapshot))
     }
 
     /// The id of the account with this id, key, name, address or number; the first that fits in this order.

@@ -3,6 +3,7 @@
 //! waits, so that a whole task runs in one go on the writing thread ([`ready`]).
 
 pub(crate) mod access;
+pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod codes;

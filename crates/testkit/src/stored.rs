@@ -271,7 +271,8 @@ impl StoredWorld {
         let text = |name: &str| user.get(name).and_then(Value::as_text).map(str::to_owned);
         let own = users.fields.iter().skip(9).filter_map(|field| {
             let value = user.get(&*field.name).filter(|value| !value.is_null())?;
-            (!bare || field.relation.is_none()).then(|| (field.name.to_string(), value.clone()))
+            (!bare || field.relation.is_none())
+                .then(|| (field.name.to_string(), value.to_json(field.ty)))
         });
         let create = CreateUser {
             id: text("id").expect("an account has an id"),
@@ -291,7 +292,8 @@ impl StoredWorld {
             .gate
             .create_user(operator, create)
             .expect("the operator may");
-        self.store.create_user(create).await.is_ok()
+        let made = self.store.create_user(create).await;
+        matches!(made, Ok((WriteOutcome::Stored(_), _)))
     }
 
     /// Takes over what is stored now.

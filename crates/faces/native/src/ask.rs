@@ -290,7 +290,7 @@ thread_local! {
     static FACE: Arc<str> = Arc::from(FACE_NAME);
 }
 
-fn face() -> Arc<str> {
+pub(crate) fn face() -> Arc<str> {
     FACE.with(Arc::clone)
 }
 

@@ -321,6 +321,7 @@ fn service_problem(error: &ServiceError) -> Problem {
             let detail = format!("{}: {message}", quoted(what));
             say(&INVALID, detail).with_text("member", &shown(what))
         }
+        ServiceError::RegistrationClosed => say(&REGISTRATION_CLOSED, REGISTRATION_CLOSED.fix),
         ServiceError::UserExists => say(&USER_EXISTS, format!("{}. {}", told(), USER_EXISTS.fix)),
         ServiceError::UnknownUser(name) => say(
             &UNKNOWN_USER,

@@ -32,8 +32,9 @@ pub(crate) async fn send_confirmation(mut ask: Ask) -> Answer {
 
 pub(crate) async fn confirm(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
-    let code = ask.object(&["code"]).await?.text("code")?;
-    ask.portreeve().confirm(&code).await?;
+    let mut body = ask.object(&["code", "password"]).await?;
+    let (code, password) = (body.text("code")?, body.optional_text("password")?);
+    ask.portreeve().confirm_with(&code, password).await?;
     Ok(nothing())
 }
 

@@ -27,6 +27,7 @@ mod insight;
 mod invitations;
 mod me;
 mod records;
+mod register;
 mod sessions;
 mod setup;
 mod sign_in;
@@ -100,7 +101,6 @@ fn routes() -> Routes {
             post("auth.accept-invitation", flows::accept_invitation),
         ),
         ("/v1/auth/refresh", post("auth.refresh", sign_in::refresh)),
-        ("/v1/me", get("me", me::show)),
         ("/v1/me/email", post("me.change-email", flows::change_email)),
         (
             "/v1/invitations",
@@ -124,8 +124,25 @@ fn routes() -> Routes {
             delete("sessions.end", sessions::end),
         ),
         (
+            "/v1/auth/register",
+            post("auth.register", register::register),
+        ),
+        (
+            "/v1/me",
+            get("me", me::show)
+                .merge(patch("me.update", me::update))
+                .merge(delete("me.delete", me::delete)),
+        ),
+        ("/v1/me/password", post("me.password", me::password)),
+        (
             "/v1/users",
             get("users.list", users::list).merge(post("users.create", users::create)),
+        ),
+        (
+            "/v1/users/{user}",
+            get("users.one", users::one)
+                .merge(patch("users.update", users::update))
+                .merge(delete("users.delete", users::delete)),
         ),
         (
             "/v1/users/{user}/password",

@@ -14,6 +14,7 @@ use crate::decode::{
     self, Creation, condition, known_already, next_cursor, put_condition, sent_fields,
 };
 use crate::encode::{json_bytes, located, nothing, tagged};
+use crate::simulation::Sight;
 
 const LIST: &[u8] = b"{\"data\":[";
 const ONE: &[u8] = b"{\"data\":";
@@ -63,15 +64,24 @@ fn close_list(out: &mut Vec<u8>, limit: u32, stamp: u64, outcome: &ReadOutcome) 
 }
 
 pub(crate) async fn one(ask: Ask) -> Answer {
-    let query = decode::one(ask.collection()?, ask.query())?;
+    let collection = ask.collection()?;
+    let key = ask.segment("key").to_owned();
+    let sight = ask.sight().await?;
+    one_of(&ask, &sight, collection, &key).await
+}
+
+/// The record of this collection that has this key.
+pub(crate) async fn one_of(
+    ask: &Ask,
+    sight: &Sight,
+    collection: CollectionName,
+    key: &str,
+) -> Answer {
+    let query = decode::one(collection, ask.query())?;
     // Only the whole record is what a change can be made to depend on.
     let whole = query.fields.is_none() && query.expand.is_empty();
-    let sight = ask.sight().await?;
     let sink = JsonSink::new(ONE, ONE_CAPACITY);
-    let sink = ask
-        .portreeve()
-        .record(&sight, query, ask.segment("key"), sink)
-        .await?;
+    let sink = ask.portreeve().record(sight, query, key, sink).await?;
     let mut bytes = sink.into_bytes();
     if !whole {
         bytes.push(b'}');
@@ -177,7 +187,7 @@ fn made(portreeve: &Portreeve, collection: &CollectionName, written: &Written) -
     located(response, "/v1/records", &segments)
 }
 
-fn record(portreeve: &Portreeve, status: StatusCode, written: &Written) -> Response {
+pub(crate) fn record(portreeve: &Portreeve, status: StatusCode, written: &Written) -> Response {
     let mut bytes = Vec::with_capacity(ONE_CAPACITY);
     bytes.extend_from_slice(ONE);
     written.write_json(&mut bytes);

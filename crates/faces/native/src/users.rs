@@ -1,72 +1,143 @@
-//! `/v1/users`: accounts, for administrators.
+//! `/v1/users`: accounts. They are read like the records they are, and written by operations of their own under the same
+//! rights.
 
 use axum::http::StatusCode;
-use portreeve_service::NewUser;
-use serde_json::json;
+use portreeve_model::CollectionName;
+use portreeve_service::{Eyes, NewUser, ServiceError, UserChange, UserField};
+use serde_json::{Map, Value as Json};
 
 use crate::ask::{Answer, Ask};
-use crate::decode::Parameters;
-use crate::encode::{data, json, located, nothing};
-
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 1_000;
+use crate::encode::{data, located, nothing};
+use crate::error::Failure;
+use crate::records;
 
 pub(crate) async fn list(ask: Ask) -> Answer {
-    let mut parameters = Parameters::read(ask.query(), &["limit", "after"])?;
-    let limit = parameters.take_number("limit", MAX_LIMIT.into())?;
-    let limit = limit.map_or(DEFAULT_LIMIT, |limit| {
-        u32::try_from(limit).unwrap_or(MAX_LIMIT).max(1)
-    });
-    let after = parameters.take_number("after", i64::MAX.unsigned_abs())?;
-    let after = after.and_then(|after| i64::try_from(after).ok());
-    let caller = ask.account().await?;
-    let portreeve = ask.portreeve();
-    // One more, to know whether there are more.
-    let mut users = portreeve.list_users(&caller, limit + 1, after).await?;
-    let more = users.len() > limit as usize;
-    users.truncate(limit as usize);
-    let next = users
-        .last()
-        .filter(|_| more)
-        .map(|user| user.number.to_string());
-    let body = json!({
-        "data": users,
-        "page": { "limit": limit, "more": more, "next": next },
-    });
-    Ok(json(portreeve, StatusCode::OK, &body))
+    records::list_of(ask, users()).await
+}
+
+pub(crate) async fn one(ask: Ask) -> Answer {
+    let sight = ask.sight().await?;
+    let id = named(&ask, &sight).await?;
+    records::one_of(&ask, &sight, users(), &id).await
 }
 
 pub(crate) async fn create(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
-    let caller = ask.account().await?;
     let known = &[
-        "username", "email", "password", "key", "roles", "profiles", "values",
+        "username",
+        "email",
+        "password",
+        "key",
+        "status",
+        "confirmed",
+        "provider",
+        "roles",
+        "profiles",
+        "values",
     ];
     let mut body = ask.object(known).await?;
-    let new = NewUser {
+    let new = &NewUser {
         key: body.optional_text("key")?,
         username: body.optional_text("username")?,
         email: body.optional_text("email")?,
         password: body.optional_text("password")?,
+        status: body.optional_text("status")?,
+        confirmed: body.optional_flag("confirmed")?,
+        provider: body.optional_text("provider")?,
         roles: body.texts("roles")?,
         profiles: body.texts("profiles")?,
         attributes: body.map("values")?,
-        past: None,
+        ..NewUser::default()
     };
     let portreeve = ask.portreeve();
-    let user = portreeve.create_user(&caller, new).await?;
-    let response = data(portreeve, StatusCode::CREATED, &user);
-    // An account is a record too; this is where its other columns are.
-    Ok(located(response, "/v1/records/users", &[&user.id]))
+    let made = portreeve
+        .as_caller(ask.token()?, ask.facts(), async |caller| {
+            portreeve.make_user(&caller, new.clone()).await
+        })
+        .await?;
+    let mut bytes = vec![];
+    made.record.write_json(&mut bytes);
+    // What was written just now can be read.
+    let mut told: Map<String, Json> = serde_json::from_slice(&bytes).unwrap_or_default();
+    told.insert("roles".into(), made.view.roles.into());
+    told.insert("profiles".into(), made.view.profiles.into());
+    let response = data(portreeve, StatusCode::CREATED, &told);
+    Ok(located(response, "/v1/users", &[&made.view.id]))
+}
+
+pub(crate) async fn update(mut ask: Ask) -> Answer {
+    ask.no_parameters()?;
+    ask.no_condition()?;
+    let known = &[
+        "username",
+        "email",
+        "key",
+        "status",
+        "confirmed",
+        "provider",
+        "values",
+    ];
+    let mut body = ask.object(known).await?;
+    let change = &UserChange {
+        key: body.optional_text("key")?,
+        username: body.nullable_text("username")?,
+        email: body.nullable_text("email")?,
+        status: body.optional_text("status")?,
+        confirmed: body.optional_flag("confirmed")?,
+        provider: body.optional_text("provider")?,
+        attributes: body.map("values")?,
+        password: None,
+    };
+    let (portreeve, ask) = (ask.portreeve(), &ask);
+    let written = portreeve
+        .as_caller(ask.token()?, ask.facts(), async |caller| {
+            let id = named(ask, &caller).await?;
+            portreeve.update_user(&caller, &id, change.clone()).await
+        })
+        .await?;
+    Ok(records::record(portreeve, StatusCode::OK, &written))
+}
+
+pub(crate) async fn delete(ask: Ask) -> Answer {
+    ask.no_parameters()?;
+    ask.no_condition()?;
+    let (portreeve, ask) = (ask.portreeve(), &ask);
+    portreeve
+        .as_caller(ask.token()?, ask.facts(), async |caller| {
+            let id = named(ask, &caller).await?;
+            portreeve.delete_user(&caller, &id).await
+        })
+        .await?;
+    Ok(nothing())
 }
 
 pub(crate) async fn set_password(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
-    let caller = ask.account().await?;
-    let password = ask.object(&["password"]).await?.text("password")?;
-    let user = ask.segment("user");
-    ask.portreeve()
-        .set_password(&caller, user, password)
-        .await?;
+    let password = &ask.object(&["password"]).await?.text("password")?;
+    let (portreeve, ask) = (ask.portreeve(), &ask);
+    portreeve
+        .as_caller(ask.token()?, ask.facts(), async |caller| {
+            let id = named(ask, &caller).await?;
+            portreeve.set_password(&caller, &id, password.clone()).await
+        })
+        .await
+        .map_err(Failure::from)?;
     Ok(nothing())
+}
+
+fn users() -> CollectionName {
+    CollectionName::main("users")
+}
+
+// The account the path names: by id, or by another field of its own that the caller may read.
+async fn named(ask: &Ask, eyes: impl Into<Eyes<'_>>) -> Result<String, ServiceError> {
+    let name = ask.segment("user");
+    let field = match name.split_once(':') {
+        Some(("key", value)) => (UserField::Key, value),
+        Some(("number", value)) => (UserField::Number, value),
+        Some(("username", value)) => (UserField::Username, value),
+        Some(("email", value)) => (UserField::Email, value),
+        _ => return Ok(name.to_owned()),
+    };
+    ask.portreeve().user_by(eyes, field.0, field.1).await
 }

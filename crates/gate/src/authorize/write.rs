@@ -109,7 +109,7 @@ impl Gate {
         Ok((self.deletion(caller, &delete, &read, sight), key_value))
     }
 
-    pub(super) fn deletion(
+    pub(crate) fn deletion(
         &self,
         caller: &Caller,
         delete: &Rights,
@@ -140,10 +140,24 @@ impl Gate {
         sent: Sent,
     ) -> Result<(Arc<WriteTemplate>, Vec<(FieldId, Value)>), Refused> {
         let id = Self::find(caller, name)?;
-        let collection = Arc::clone(caller.snapshot.catalog().get(id));
         let write = self.rights(caller, id, action);
         let read = self.rights(caller, id, reading);
         let write = self.writable(caller, write);
+        self.write_under(caller, kind, &write, &read, sent)
+    }
+
+    /// The same under these rights to write and to read one record of it.
+    #[expect(clippy::type_complexity, reason = "a template and the values for it")]
+    pub(crate) fn write_under(
+        &self,
+        caller: &Caller,
+        kind: WriteKind,
+        write: &Rights,
+        read: &Rights,
+        sent: Sent,
+    ) -> Result<(Arc<WriteTemplate>, Vec<(FieldId, Value)>), Refused> {
+        let id = write.collection();
+        let collection = Arc::clone(caller.snapshot.catalog().get(id));
         // A record that may be read but not changed is forbidden, one that may not be read is not there: the
         // template tells them apart, so only what can be neither ends here.
         if !write.allows_something() {
@@ -169,7 +183,7 @@ impl Gate {
         for (field_name, json) in sent {
             let Some(field) = collection.find_field(&field_name) else {
                 if overflow.is_none() || collection.undeclared(&field_name).is_none() {
-                    return Err(unknown_field(&collection, &read, &field_name));
+                    return Err(unknown_field(&collection, read, &field_name));
                 }
                 undeclared.push((field_name, json));
                 continue;
@@ -179,7 +193,7 @@ impl Gate {
                 caller.principal == Principal::Operator && collection.field(field).kept.is_some();
             if let Some(why) = collection.unwritable(field).filter(|_| !restored) {
                 if *read.field(&collection, field) == Access::Never {
-                    return Err(unknown_field(&collection, &read, &field_name));
+                    return Err(unknown_field(&collection, read, &field_name));
                 }
                 return Err(Refused::BadValue {
                     field: field_name,
@@ -198,7 +212,7 @@ impl Gate {
         let overflow = overflow.filter(|_| !undeclared.is_empty());
         let declared = values.iter().map(|(field, _)| *field);
         let sent_fields: Vec<FieldId> = declared.chain(overflow).collect();
-        let template = self.template(caller, kind, &write, &read, sent_fields)?;
+        let template = self.template(caller, kind, write, read, sent_fields)?;
         let mut typed = vec![];
         for (field, (field_name, json)) in values {
             let declared = collection.field(field);

@@ -20,17 +20,19 @@ const RECORDS: &str = "records.ndjson";
 pub async fn run(
     records: bool,
     to: Option<&Path>,
+    passwords: bool,
     data: &Data,
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let portreeve = open(&Config::load(data)?, Mode::Read).await?;
     if let Some(folder) = to {
-        return both(&portreeve, folder, output).await;
+        return both(&portreeve, folder, passwords, output).await;
     }
     let mut out = BufWriter::new(std::io::stdout());
     let written = if records {
         let caller = portreeve.operator();
-        portreeve.export(&caller, &mut out).await.map(left_out)
+        let exported = portreeve.export_with(&caller, passwords, &mut out).await;
+        exported.map(left_out)
     } else {
         let text = access(&portreeve, output.json).await?;
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -44,7 +46,12 @@ pub async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn both(portreeve: &Portreeve, folder: &Path, output: Output) -> Result<ExitCode, Failure> {
+async fn both(
+    portreeve: &Portreeve,
+    folder: &Path,
+    passwords: bool,
+    output: Output,
+) -> Result<ExitCode, Failure> {
     let failed = |path: &Path, error: std::io::Error| failure(ExportError::Write(error), path);
     let (access_file, records_file) = (folder.join(ACCESS), folder.join(RECORDS));
     for file in [&access_file, &records_file] {
@@ -60,7 +67,7 @@ async fn both(portreeve: &Portreeve, folder: &Path, output: Output) -> Result<Ex
     let yaml = access(portreeve, false).await?;
     let mut out = Growing::begin(&records_file).map_err(|error| failed(&records_file, error))?;
     let exported = portreeve
-        .export(&portreeve.operator(), &mut out.writer)
+        .export_with(&portreeve.operator(), passwords, &mut out.writer)
         .await
         .map_err(|error| failure(error, &records_file))?;
     let mut file = Growing::begin(&access_file).map_err(|error| failed(&access_file, error))?;

@@ -1,4 +1,6 @@
-//! `portreeve user create | password | list`
+//! `portreeve user create | password | list | show | update | disable | enable | delete`
+
+mod change;
 
 use std::process::ExitCode;
 
@@ -78,6 +80,19 @@ pub async fn run(command: User, output: Output) -> Result<ExitCode, Failure> {
             }
             output.result(|| json!({ "users": users }), || list(&users));
         }
+        User::Show { user, data } => {
+            let portreeve = open(&Config::load(&data)?, Mode::Read).await?;
+            let operator = portreeve.operator();
+            let id = portreeve.find_user(&operator, &user).await?;
+            let shown = portreeve.show_user(&operator, &id).await?;
+            output.result(|| shown.clone(), || change::shown(&shown));
+        }
+        User::Update(update) => change::update(*update, output).await?,
+        User::Disable { user, data } => {
+            change::set_status(&user, "disabled", &data, output).await?;
+        }
+        User::Enable { user, data } => change::set_status(&user, "active", &data, output).await?,
+        User::Delete { user, data } => change::delete(&user, &data, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -63,6 +63,70 @@ fn accounts_are_made_listed_and_given_passwords() {
 }
 
 #[test]
+fn accounts_are_shown_changed_disabled_and_ended() {
+    let place = Place::filled();
+    place
+        .run(&["user", "create", "ada", "--role", "admin", "--no-password"])
+        .good();
+    let update = ["user", "update", "anna", "--email", "anna@school.example"];
+    place
+        .run(&[&update[..], &["--confirmed", "true"]].concat())
+        .good();
+    let shown = place
+        .run(&["user", "show", "ANNA@school.example", "--json"])
+        .good()
+        .json();
+    assert_eq!(
+        (&shown["username"], &shown["confirmed"]),
+        (&"anna".into(), &true.into())
+    );
+    assert_eq!(shown["bound_to"][0], "role 'student'");
+    let lines = place.run(&["user", "show", "anna"]).good().out;
+    assert!(
+        lines.contains("anna@school.example") && !lines.contains("argon2"),
+        "{lines}"
+    );
+    let status = || place.run(&["user", "show", "anna", "--json"]).good().json()["status"].clone();
+    place.run(&["user", "disable", "anna"]).good();
+    assert_eq!(status(), "disabled");
+    place.run(&["user", "enable", "anna"]).good();
+    assert_eq!(status(), "active");
+    for command in ["disable", "delete"] {
+        place
+            .run(&["user", command, "ada"])
+            .failed(&["no active administrator"]);
+    }
+    place
+        .run(&["user", "update", "anna", "--username", "bo"])
+        .failed(&["already"]);
+    place
+        .run(&["user", "update", "anna", "--values", "[]"])
+        .failed(&["--values is no JSON object"]);
+    place
+        .run(&["user", "show", "nobody"])
+        .failed(&["no user 'nobody'"]);
+    place
+        .run(&["user", "create", "cleo", "--no-password"])
+        .good();
+    place.run(&["user", "delete", "cleo"]).good();
+    place
+        .run(&["user", "delete", "cleo"])
+        .failed(&["no user 'cleo'"]);
+}
+
+#[test]
+fn passwords_move_only_where_that_is_said() {
+    let place = Place::filled();
+    let plain = place.run(&["export", "--records"]).good().out;
+    assert!(!plain.contains("password_hash"), "{plain}");
+    let all = place
+        .run(&["export", "--records", "--with-passwords"])
+        .good()
+        .out;
+    assert!(all.contains(r#""password_hash":"$argon2id$"#), "{all}");
+}
+
+#[test]
 fn what_does_not_fit_is_told_in_a_line() {
     let place = Place::filled();
     let create = |extra: &[&str], input: &str| {

@@ -11,6 +11,9 @@ pub(super) fn is_users(collection: &Collection) -> bool {
     collection.name == CollectionName::main("users")
 }
 
+/// Under which name the hash of an account's password comes along: no column of it has that name.
+pub(super) const HASH: &str = "password_hash";
+
 /// An account. Its password is not among what can be read.
 pub(super) fn user(row: Row, bindings: &[Row]) -> Json {
     let ours: &[_] = SYSTEM_COLLECTIONS
@@ -19,7 +22,7 @@ pub(super) fn user(row: Row, bindings: &[Row]) -> Json {
         .map_or(&[], |(_, columns)| columns);
     let (mut user, mut own) = (Row::new(), Row::new());
     for (name, value) in row {
-        if ours.iter().any(|(column, ..)| *column == name) {
+        if name == HASH || ours.iter().any(|(column, ..)| *column == name) {
             user.insert(name, value);
         } else {
             own.insert(name, value);

@@ -4,9 +4,9 @@ use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 /// 19 MiB, two passes, one lane: OWASP's first choice for Argon2id.
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
+pub(super) const MEMORY_KIB: u32 = 19 * 1024;
+pub(super) const PASSES: u32 = 2;
+pub(super) const LANES: u32 = 1;
 
 /// What is verified where there is no account or no password, so that it takes as long. Nobody's password.
 const NOBODY: &str =

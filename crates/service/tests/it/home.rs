@@ -8,9 +8,10 @@ use portreeve_model::{
     Cells, Clock, CollectionName, Columns, Entropy, Page, Query, RecordQuery, RecordSink,
     write_json_record,
 };
+use portreeve_service::mail::{DevelopmentOutbox, Links, MailOptions};
 use portreeve_service::{
-    Caller, Document, ListRequest, NewUser, Options, Portreeve, RequestFacts, Sent, ServiceError,
-    SignedIn, Synchronous, Written, parse_rule, take_literals,
+    Caller, Document, ListRequest, NewUser, Options, Portreeve, Registration, RequestFacts, Sent,
+    ServiceError, SignedIn, Synchronous, Written, parse_rule, take_literals,
 };
 use portreeve_store::{FeedLimits, Location, Store, StoreOptions};
 use serde_json::{Value as Json, json};
@@ -192,7 +193,43 @@ impl Home {
 
     /// Under a policy, with the administrator `root`.
     pub async fn with(policy: &str) -> Self {
-        let home = Self::empty().await;
+        Self::empty().await.settled(policy).await
+    }
+
+    /// The same where strangers sign up through a face.
+    pub async fn registering(
+        policy: &str,
+        face: &str,
+        registration: Registration,
+        outbox: &Arc<DevelopmentOutbox>,
+    ) -> Self {
+        let folder = Folder::new();
+        let clock = Arc::new(FakeClock(AtomicI64::new(START)));
+        let portreeve = Portreeve::open(Options {
+            synchronous: Synchronous::Normal,
+            registration: [(face.to_owned(), registration)].into(),
+            mail: MailOptions {
+                mailer: Some(outbox.clone()),
+                links: Links {
+                    public: Some("https://school.example".into()),
+                    ..Links::default()
+                },
+                ..MailOptions::default()
+            },
+            ..Options::new(&folder.0, clock.clone(), Arc::new(Seeded(Mutex::new(1))))
+        })
+        .await
+        .unwrap();
+        let home = Self {
+            portreeve,
+            clock,
+            folder,
+        };
+        home.settled(policy).await
+    }
+
+    async fn settled(self, policy: &str) -> Self {
+        let home = self;
         home.apply_text(policy, false).await.unwrap();
         let root = NewUser {
             username: Some("root".into()),

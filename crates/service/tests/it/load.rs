@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use portreeve_service::ServiceError;
+use portreeve_service::{RequestFacts, ServiceError};
 
 use crate::home::Home;
 
@@ -130,4 +130,90 @@ async fn once_is_once() {
             .unwrap()
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn hashes_of_other_systems_sign_in_and_are_replaced() {
+    let home = Home::school().await;
+    // Of `correct horse battery`, as bcrypt and as SHA-256 without salt.
+    let lines = r#"{"user": {"username": "anna", "password_hash": "$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS"}}
+{"user": {"username": "bo", "password_hash": "9028ea0d15decaa35b2da21c0290af3b1a5ba0a30a591906f89b5074e209ea72"}}
+"#;
+    home.load(lines.as_bytes(), 0).await.unwrap();
+    let exported = async || {
+        let mut out = vec![];
+        let operator = home.operator();
+        let done = home.export_with(&operator, true, &mut out).await;
+        done.unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let before = exported().await;
+    for hash in ["$2b$04$", "9028ea0d"] {
+        assert!(before.contains(hash), "{before}");
+    }
+    let facts = RequestFacts::default();
+    for name in ["anna", "bo"] {
+        for wrong in [
+            "correct horse",
+            "9028ea0d15decaa35b2da21c0290af3b1a5ba0a30a591906f89b5074e209ea72",
+        ] {
+            let refused = home.sign_in(name, wrong, &facts).await.map(drop);
+            assert_eq!(refused.unwrap_err().code(), "wrong_credentials");
+        }
+        // Two at once: one replaces the hash, and the other finds that done.
+        let sign_in = || home.sign_in(name, "correct horse battery", &facts);
+        let (one, two) = tokio::join!(sign_in(), sign_in());
+        for session in [one.unwrap(), two.unwrap()] {
+            home.by_token(&session.token).await.unwrap();
+        }
+        sign_in().await.unwrap();
+    }
+    let after = exported().await;
+    for hash in ["$2b$04$", "9028ea0d"] {
+        assert!(!after.contains(hash), "{after}");
+    }
+    // Elsewhere they still have their passwords; without being asked nobody is given hashes.
+    let other = Home::school().await;
+    let people: Vec<&str> = after
+        .lines()
+        .filter(|line| !line.contains("\"root\""))
+        .collect();
+    assert_eq!(people.len(), 2);
+    let people = people.join("\n").replace("\"number\":", "\"number\":1");
+    other.load(people.as_bytes(), 0).await.unwrap();
+    other
+        .sign_in("anna", "correct horse battery", &facts)
+        .await
+        .unwrap();
+    let mut plain = vec![];
+    home.export(&home.operator(), &mut plain).await.unwrap();
+    assert!(!String::from_utf8(plain).unwrap().contains("password_hash"));
+}
+
+#[tokio::test]
+async fn a_hash_that_is_none_does_not_come_in() {
+    let home = Home::school().await;
+    let before = home.digest().await;
+    for (hash, wrong) in [
+        ("secret-secret", "no hash of a kind"),
+        (
+            "$2b$31$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS",
+            "too much",
+        ),
+        (
+            "$argon2id$v=19$m=4194304,t=1,p=1$AAECAwQFBgcICQoLDA0ODw$AhaeZ02AwPxykuhhDI8XvhQN8GKvmqM+qF6qvs/98I0",
+            "too much",
+        ),
+    ] {
+        let line = format!(r#"{{"user": {{"username": "anna", "password_hash": "{hash}"}}}}"#);
+        let (_, message, loaded) = failure(&home, &line).await;
+        assert!(message.contains(wrong), "{message}");
+        assert!(!message.contains(hash), "{message}");
+        assert_eq!(loaded, 0);
+    }
+    let both =
+        r#"{"user": {"username": "anna", "password": "long enough 7", "password_hash": "x"}}"#;
+    let (_, message, _) = failure(&home, both).await;
+    assert!(message.contains("leave the password out"), "{message}");
+    assert_eq!(home.digest().await, before);
 }

@@ -1,6 +1,7 @@
 //! The operations, in process on a data folder of their own, with a clock that stands still and seeded entropy.
 
 mod access;
+mod account;
 mod check;
 mod collections;
 mod decisions;
@@ -9,9 +10,11 @@ mod load;
 mod mail;
 mod me;
 mod records;
+mod registration;
 mod rights;
 mod sessions;
 mod setup;
 mod sign_in;
 mod throttle;
+mod user_changes;
 mod users;

@@ -653,5 +653,5 @@ async fn who_may_not_is_told_nothing() {
         username: Some("x".into()),
         ..NewUser::default()
     };
-    assert_eq!(code(home.create_user(&bil, made).await), "forbidden");
+    assert_eq!(code(home.create_user(&bil, made).await), "not_found");
 }

@@ -75,7 +75,7 @@ async fn a_signed_token_is_a_session_and_ends_with_it_t52() {
     // And so does whatever else ends sessions.
     let second = enter(&home, &signed(), "native").await;
     assert_eq!(code(&home, &second.token, "native").await, "ok");
-    home.set_password(&home.operator(), "anna", "another-password".into())
+    home.set_password(&home.operator(), &anna, "another-password".into())
         .await
         .unwrap();
     assert_eq!(code(&home, &second.token, "native").await, "invalid_token");
@@ -353,7 +353,8 @@ async fn a_session_ends_for_want_of_use_and_use_is_written_down_now_and_then() {
     home.clock.forward(idle - 1);
     home.by_token(&session.token).await.unwrap();
     // What is noted counts, though it is not written down, and the session is looked up anew.
-    home.set_password(&home.operator(), "root", "another-password".into())
+    let root = home.find_user(&home.operator(), "root").await.unwrap();
+    home.set_password(&home.operator(), &root, "another-password".into())
         .await
         .unwrap();
     home.clock.forward(idle - 1);

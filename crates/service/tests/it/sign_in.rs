@@ -121,10 +121,10 @@ async fn signing_out_ends_this_session_and_no_other() {
 #[tokio::test]
 async fn a_new_password_ends_the_sessions() {
     let home = Home::school().await;
-    home.user("anna", &["student"]).await;
+    let id = home.user("anna", &["student"]).await;
     let session = home.session("anna").await;
     home.by_token(&session.token).await.unwrap();
-    home.set_password(&home.operator(), "anna", "another-password".into())
+    home.set_password(&home.operator(), &id, "another-password".into())
         .await
         .unwrap();
     assert_eq!(

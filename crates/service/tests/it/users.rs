@@ -1,6 +1,6 @@
 //! Accounts.
 
-use portreeve_service::{NewUser, ServiceError};
+use portreeve_service::NewUser;
 use serde_json::json;
 
 use crate::home::Home;
@@ -116,24 +116,26 @@ async fn what_does_not_fit_is_refused_with_the_nearest_word() {
 }
 
 #[tokio::test]
-async fn only_administrators_touch_accounts() {
+async fn who_may_nothing_about_accounts_knows_of_none() {
     let home = Home::school().await;
     home.user("anna", &["student"]).await;
     let anna = home.as_user("anna").await;
     let root = home.as_user("root").await;
-    let forbidden = |error: ServiceError| assert_eq!(error.code(), "forbidden");
-    forbidden(home.create_user(&anna, new("b")).await.unwrap_err());
-    forbidden(
-        home.set_password(&anna, "root", "a-new-password".into())
-            .await
-            .unwrap_err(),
-    );
-    forbidden(home.list_users(&anna, 10, None).await.unwrap_err());
-    forbidden(home.find_user(&anna, "root").await.unwrap_err());
+    let id = home.find_user(&root, "root").await.unwrap();
+    let error = home.create_user(&anna, new("b")).await.unwrap_err();
+    assert_eq!(error.code(), "not_found");
+    let password = || "a-new-password".to_owned();
+    for user in [&*id, "nobody"] {
+        let error = home.set_password(&anna, user, password()).await;
+        assert_eq!(error.unwrap_err().code(), "not_found");
+    }
+    for error in [
+        home.list_users(&anna, 10, None).await.map(drop),
+        home.find_user(&anna, "root").await.map(drop),
+    ] {
+        assert_eq!(error.unwrap_err().code(), "forbidden");
+    }
     home.create_user(&root, new("b")).await.unwrap();
-    let unknown = home
-        .set_password(&root, "nobody", "a-new-password".into())
-        .await
-        .unwrap_err();
-    assert_eq!(unknown.code(), "unknown_user");
+    let unknown = home.set_password(&root, "nobody", password()).await;
+    assert_eq!(unknown.unwrap_err().code(), "not_found");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_gate::{Authorized, ChangeEmail, Invite, RemoveTemplate, SetTemplate};
+use portreeve_gate::{Authorized, ChangeEmail, Invited, RemoveTemplate, SetTemplate};
 
 use crate::store::{asked, done, written};
 use crate::work::{codes, mail, templates};
@@ -209,13 +209,15 @@ impl System<'_> {
         done!(self.store, Alone, writing => codes::reset_password(writing, &code, &password_hash, now))
     }
 
-    /// Uses a code to confirm the account's address, or to put a new one in its place.
+    /// Uses a code to confirm the account's address, or to put a new one in its place. An account that somebody has made for
+    /// himself keeps its password only if it is the one with this hash.
     pub async fn confirm_address(
         &self,
         code: [u8; 32],
+        verified: Option<String>,
         now: i64,
     ) -> Result<((), Stale), StoreError> {
-        done!(self.store, Alone, writing => codes::confirm_address(writing, &code, now))
+        done!(self.store, Alone, writing => codes::confirm_address(writing, &code, verified.as_deref(), now))
     }
 
     /// Uses a code to accept an invitation.
@@ -233,7 +235,7 @@ impl Store {
     /// Makes an account that waits for whoever is invited, or renews an invitation. Returns its id and number.
     pub async fn invite(
         &self,
-        invite: Authorized<Invite>,
+        invite: Authorized<Invited>,
     ) -> Result<((String, i64), Stale), StoreError> {
         done!(self, Alone, writing => codes::invite(writing, &invite))
     }

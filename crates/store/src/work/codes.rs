@@ -1,19 +1,22 @@
 //! Codes: kept by their hash, for one account and one purpose, good once. What a code does is done in the transaction that
 //! uses it up.
 
-use portreeve_gate::{Authorized, Invite};
+use portreeve_gate::{Authorized, Invited};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::accounts::insert_user;
 use super::audit::{Audited, By, audit};
 use super::mail::{For, queue};
-use super::system::{advance, insert_binding, insert_user};
+use super::system::{advance, insert_binding};
 use super::{Connection, Parameter, Transaction, check_versions, finish};
-use crate::{Accept, GoodCode, Stale, StoreError};
+use crate::{Accept, GoodCode, Stale, StoreError, WriteOutcome};
 
 const ACTIVE: &str = "active";
 /// An account that waits for whoever is invited to it. It cannot sign in.
 const INVITED: &str = "invited";
+/// An account of somebody who has signed up and whose address waits to be confirmed. It cannot sign in.
+const UNCONFIRMED: &str = "unconfirmed";
 
 /// What a code depends on.
 pub(super) struct Account {
@@ -30,6 +33,11 @@ pub(super) struct Account {
 impl Account {
     pub fn is_active(&self) -> bool {
         self.status == ACTIVE
+    }
+
+    /// Whether its address can be confirmed: it is active, or becomes so by that.
+    pub fn may_confirm(&self) -> bool {
+        self.is_active() || self.status == UNCONFIRMED
     }
 
     pub fn is_invited(&self) -> bool {
@@ -145,6 +153,7 @@ async fn find<C: Connection>(
         && row.maybe_text(4) == account.credential.as_deref();
     let in_time = match purpose {
         "invite" => account.is_invited(),
+        "confirm" => account.may_confirm(),
         _ => account.is_active(),
     };
     if !as_sent || !in_time {
@@ -261,6 +270,7 @@ pub(crate) async fn reset_password<X: Transaction>(
 pub(crate) async fn confirm_address<X: Transaction>(
     transaction: &X,
     hash: &[u8; 32],
+    verified: Option<&str>,
     now: i64,
 ) -> Result<((), Stale), StoreError> {
     transaction.alone().await?;
@@ -282,15 +292,21 @@ pub(crate) async fn confirm_address<X: Transaction>(
         } else {
             account.username.as_ref()
         };
-        let sql =
-            "UPDATE portreeve_users SET email = ?2, username = ?3, confirmed = ?4 WHERE id = ?1";
+        let sql = "UPDATE portreeve_users SET email = ?2, username = ?3, confirmed = ?4, status = ?5 WHERE id = ?1";
         let parameters = [
             (&account.id).into(),
             (&address).into(),
             username.into(),
             1.into(),
+            ACTIVE.into(),
         ];
         transaction.execute(sql, &parameters).await?;
+        // Whoever has made the account need not be who reads the mail.
+        let own = verified.is_some_and(|hash| account.credential == Some(digest(hash)));
+        if account.status == UNCONFIRMED && !own {
+            let sql = "DELETE FROM portreeve_credentials WHERE \"user\" = ?1";
+            transaction.execute(sql, &[(&account.id).into()]).await?;
+        }
         void(transaction, &account.id).await?;
         let stale = stale(transaction, &account.id, false).await?;
         let before = json!({ "email": account.email, "confirmed": account.confirmed });
@@ -355,12 +371,12 @@ pub(crate) async fn accept<X: Transaction>(
 
 pub(crate) async fn invite<X: Transaction>(
     transaction: &X,
-    authorized: &Authorized<Invite>,
+    authorized: &Authorized<Invited>,
 ) -> Result<((String, i64), Stale), StoreError> {
     transaction.alone().await?;
     check_versions(transaction, authorized).await?;
     let operation = authorized.operation();
-    let user = &operation.user;
+    let user = operation.creation().user();
     let by = By::caller(authorized);
     let address = user.email.as_deref().ok_or(StoreError::Gone)?;
     transaction.mark().await?;
@@ -386,7 +402,13 @@ pub(crate) async fn invite<X: Transaction>(
                 (id, number, stale)
             }
             None => {
-                let number = insert_user(transaction, user, authorized.snapshot(), &by).await?;
+                let (creation, context) = (operation.creation(), authorized.context());
+                let catalog = authorized.snapshot().catalog();
+                let (outcome, number) =
+                    insert_user(transaction, creation, context, catalog, &by).await?;
+                if !matches!(outcome, WriteOutcome::Stored(_)) {
+                    return Err(StoreError::Check);
+                }
                 let sql = "UPDATE portreeve_users SET status = ?2 WHERE id = ?1";
                 let parameters = [(&user.id).into(), INVITED.into()];
                 transaction.execute(sql, &parameters).await?;
@@ -401,10 +423,10 @@ pub(crate) async fn invite<X: Transaction>(
             user: &id,
             address,
             about: None,
-            link: operation.link.as_deref(),
+            link: operation.link(),
             email: account.email.as_deref(),
             credential: account.credential.as_deref(),
-            by: operation.inviter.as_deref(),
+            by: operation.inviter(),
         };
         queue(transaction, mail, by.at).await?;
         let after = json!({ "email": address });

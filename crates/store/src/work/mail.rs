@@ -284,7 +284,7 @@ async fn addressee<X: Transaction>(
     let stored = account.email.clone();
     let address = match template {
         "reset" if account.is_active() => stored,
-        "confirm" if account.is_active() && !account.confirmed => stored,
+        "confirm" if account.may_confirm() && !account.confirmed => stored,
         "change" if account.is_active() && as_asked => {
             let sql = "SELECT id FROM portreeve_users WHERE lower(email) = lower(?1) AND id <> ?2";
             let parameters = [row.address.as_ref().into(), (&account.id).into()];

@@ -4,24 +4,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use portreeve_gate::{Authorized, CreateUser, CredentialFacts, SetPassword};
-use portreeve_model::{CollectionName, FieldType, Value, new_uuid};
+use portreeve_gate::CredentialFacts;
+use portreeve_model::{FieldType, Value, new_uuid};
 use portreeve_policy::{Binding, BoundTo, Context, Record, Snapshot};
 use serde_json::json;
 
-use super::audit::{Audited, By, audit};
-use super::{Connection, Parameter, Row, Transaction, check_versions, finish};
+use super::{Connection, Parameter, Row, Transaction};
 use crate::sql::binding::Binding as Slots;
 use crate::sql::write;
-use crate::{Account, AccountSummary, Credential, Stale, StoreError};
+use crate::{Account, AccountSummary, Credential, StoreError};
 
 /// The only status that may sign in.
 pub(super) const ACTIVE: &str = "active";
-
-/// The name accounts have in the catalog.
-fn users() -> CollectionName {
-    CollectionName::main("users")
-}
 
 pub(crate) async fn credential<C: Connection>(
     connection: &C,
@@ -162,145 +156,6 @@ pub(crate) async fn has_administrator<C: Connection>(
     Ok(rows.first().map_or(Ok(0), |row| row.integer(0))? > 0)
 }
 
-pub(crate) async fn create_user<X: Transaction>(
-    transaction: &X,
-    authorized: &Authorized<CreateUser>,
-) -> Result<i64, StoreError> {
-    check_versions(transaction, authorized).await?;
-    let by = By::caller(authorized);
-    insert_user(
-        transaction,
-        authorized.operation(),
-        authorized.snapshot(),
-        &by,
-    )
-    .await
-}
-
-pub(crate) async fn first_administrator<X: Transaction>(
-    transaction: &X,
-    user: &CreateUser,
-    snapshot: &Snapshot,
-) -> Result<i64, StoreError> {
-    transaction.alone().await?;
-    let (version, _) = transaction.versions(None).await?;
-    if snapshot.version() != version {
-        return Err(StoreError::VersionChanged);
-    }
-    let now = transaction.clock().now();
-    if has_administrator(transaction, snapshot, now).await? {
-        return Err(StoreError::AdministratorExists);
-    }
-    insert_user(transaction, user, snapshot, &By::nobody(now)).await
-}
-
-pub(super) async fn insert_user<X: Transaction>(
-    transaction: &X,
-    user: &CreateUser,
-    snapshot: &Snapshot,
-    by: &By<'_>,
-) -> Result<i64, StoreError> {
-    let now = by.at;
-    let catalog = snapshot.catalog();
-    let accounts = catalog
-        .find(&users())
-        .ok_or_else(|| StoreError::Corrupt("there are no accounts".into()))?;
-    let text = |text: &str| Value::Text(text.to_owned());
-    let optional = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
-    let base = [
-        ("id", text(&user.id)),
-        ("key", text(&user.key)),
-        ("username", optional(&user.username)),
-        ("email", optional(&user.email)),
-    ];
-    let past = match &user.past {
-        None => vec![
-            ("status", text(ACTIVE)),
-            ("confirmed", Value::Boolean(false)),
-            ("provider", text("local")),
-            ("created", Value::Integer(now)),
-        ],
-        Some(past) => vec![
-            ("status", text(&past.status)),
-            ("confirmed", Value::Boolean(past.confirmed)),
-            ("provider", text(&past.provider)),
-            ("created", Value::Integer(past.created)),
-            ("number", Value::Integer(past.number)),
-        ],
-    };
-    let mut assigned = vec![];
-    for (name, value) in base.into_iter().chain(past) {
-        let field = accounts
-            .find_field(name)
-            .ok_or_else(|| StoreError::Corrupt(format!("accounts have no column '{name}'")))?;
-        assigned.push((field, value));
-    }
-    for (name, value) in &user.attributes {
-        // Own columns only: the others are this statement's to set.
-        let own = accounts.find_field(name).filter(|_| !is_built_in(name));
-        let Some(field) = own else {
-            return Err(StoreError::Internal(
-                format!("accounts have no own column '{name}'").into(),
-            ));
-        };
-        assigned.push((field, value.clone()));
-    }
-    for field in accounts.field_ids() {
-        let default = match &accounts.field(field).default {
-            Some(portreeve_model::FieldDefault::Value(value)) => value.clone(),
-            Some(portreeve_model::FieldDefault::Now) => Value::Integer(now),
-            None => continue,
-        };
-        if !assigned.iter().any(|(known, _)| *known == field) {
-            assigned.push((field, default));
-        }
-    }
-    let fields: Vec<_> = assigned.iter().map(|(field, _)| *field).collect();
-    let dialect = transaction.dialect();
-    let fragment = write::insert(dialect, accounts, &fields);
-    let sent: Vec<_> = accounts.field_ids().collect();
-    let context = Context::default();
-    let slots = Slots {
-        assigned: &assigned,
-        ..Slots::new(&context)
-    };
-    transaction.mark().await?;
-    let insert = async {
-        transaction
-            .insert(&fragment, &slots, accounts, &sent)
-            .await?;
-        let sql = "SELECT number FROM portreeve_users WHERE id = ?1";
-        let rows = transaction.ask(sql, &[(&user.id).into()]).await?;
-        let number = rows.first().ok_or(StoreError::Gone)?.integer(0)?;
-        if let Some(hash) = &user.password_hash {
-            let sql = "INSERT INTO portreeve_credentials (\"user\", password_hash) VALUES (?1, ?2)";
-            transaction
-                .execute(sql, &[(&user.id).into(), hash.into()])
-                .await?;
-        }
-        for binding in &user.bindings {
-            insert_binding(transaction, &user.id, binding, by.actor.as_deref()).await?;
-        }
-        let after = json!({ "key": user.key });
-        let done = Audited {
-            action: "user.create",
-            target: &user.id,
-            after: Some(&after),
-            ..Audited::default()
-        };
-        audit(transaction, by, done).await?;
-        Ok(number)
-    };
-    let result = insert.await;
-    finish(transaction, result).await
-}
-
-fn is_built_in(name: &str) -> bool {
-    crate::sql::ddl::USER_COLUMNS
-        .iter()
-        .any(|(column, _)| *column == name)
-}
-
 pub(super) async fn insert_binding<X: Transaction>(
     transaction: &X,
     user: &str,
@@ -350,46 +205,6 @@ pub(super) async fn insert_binding_as<X: Transaction>(
         )
         .await
         .map(drop)
-}
-
-pub(crate) async fn set_password<X: Transaction>(
-    transaction: &X,
-    authorized: &Authorized<SetPassword>,
-) -> Result<((), Stale), StoreError> {
-    transaction.alone().await?;
-    check_versions(transaction, authorized).await?;
-    let operation = authorized.operation();
-    transaction.mark().await?;
-    let set = async {
-        let sql = "INSERT INTO portreeve_credentials (\"user\", password_hash) VALUES (?1, ?2)
-                   ON CONFLICT (\"user\") DO UPDATE SET password_hash = excluded.password_hash";
-        transaction
-            .execute(
-                sql,
-                &[(&operation.user).into(), (&operation.password_hash).into()],
-            )
-            .await
-            .map_err(gone)?;
-        let sql = "DELETE FROM portreeve_sessions WHERE \"user\" = ?1";
-        transaction
-            .execute(sql, &[(&operation.user).into()])
-            .await?;
-        let epoch = advance(transaction, &operation.user).await?;
-        let done = Audited {
-            action: "user.set_password",
-            target: &operation.user,
-            ..Audited::default()
-        };
-        audit(transaction, &By::caller(authorized), done).await?;
-        let stale = Stale {
-            epochs: vec![(operation.user.as_str().into(), epoch)],
-            sessions: true,
-            ..Stale::default()
-        };
-        Ok(((), stale))
-    };
-    let result = set.await;
-    finish(transaction, result).await
 }
 
 // The next epoch of an account: whoever was admitted before is admitted anew.

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use portreeve_gate::{Authorized, Create, Delete, Update};
+use portreeve_gate::{Authorized, Create, Delete, DeleteUser, Update, UpdateUser, UserCreation};
 use portreeve_model::{Collection, FieldDefault, FieldId, FieldType, KeySource, Value, new_uuid};
 use portreeve_policy::{
-    Access, Context, Judgement, Link, Record, WriteDenial, WriteSession, WriteTemplate, keep,
+    Access, Context, DeleteTemplate, Judgement, Link, Record, WriteDenial, WriteSession,
+    WriteTemplate, keep,
 };
 
 use super::{Part, StatementKey, Transaction, check_versions, finish};
@@ -32,6 +33,31 @@ pub(crate) async fn create<X: Transaction>(
         sent: operation.values(),
         old: None,
         key: None,
+        own: None,
+    };
+    job.attempts(template.create(operation.values(), context))
+        .await
+}
+
+/// Makes an account's record; what it has of its own making is `own`.
+pub(super) async fn create_user<X: Transaction>(
+    transaction: &X,
+    operation: &UserCreation,
+    context: &Context,
+    catalog: &portreeve_model::Catalog,
+    own: &Own,
+) -> Result<WriteOutcome, StoreError> {
+    let template = operation.template();
+    hold(transaction, template, catalog).await?;
+    let job = Job {
+        transaction,
+        template,
+        context,
+        catalog,
+        sent: operation.values(),
+        old: None,
+        key: None,
+        own: Some(own),
     };
     job.attempts(template.create(operation.values(), context))
         .await
@@ -43,47 +69,103 @@ pub(crate) async fn update<X: Transaction>(
     authorized: &Authorized<Update>,
 ) -> Result<WriteOutcome, StoreError> {
     check_versions(transaction, authorized).await?;
-    let (operation, context) = (authorized.operation(), authorized.context());
-    let (template, catalog) = (operation.template(), authorized.snapshot().catalog());
-    let collection = template.collection();
-    hold(transaction, template, catalog).await?;
-    let key = StatementKey {
-        template: template.id(),
-        part: Part::Before,
-        fields: vec![],
+    let operation = authorized.operation();
+    let what = Changing {
+        template: operation.template(),
+        key: operation.key(),
+        values: operation.values(),
+        context: authorized.context(),
+        catalog: authorized.snapshot().catalog(),
+        own: None,
     };
-    let before = transaction.statements().get(&key, || {
-        write::look(
-            transaction.dialect(),
+    what.update(transaction, true).await
+}
+
+/// Changes an account's record; `contained` says whether nothing about the account is beyond the writer.
+pub(super) async fn update_user<X: Transaction>(
+    transaction: &X,
+    authorized: &Authorized<UpdateUser>,
+    own: &Own,
+) -> Result<WriteOutcome, StoreError> {
+    let operation = authorized.operation();
+    let what = Changing {
+        template: operation.template(),
+        key: operation.key(),
+        values: operation.values(),
+        context: authorized.context(),
+        catalog: authorized.snapshot().catalog(),
+        own: Some(own),
+    };
+    let contained = operation.touch().contained;
+    what.update(transaction, contained).await
+}
+
+// A change of a record, with all it takes.
+struct Changing<'a> {
+    template: &'a Arc<WriteTemplate>,
+    key: &'a Value,
+    values: &'a [(FieldId, Value)],
+    context: &'a Context,
+    catalog: &'a portreeve_model::Catalog,
+    own: Option<&'a Own>,
+}
+
+impl Changing<'_> {
+    async fn update<X: Transaction>(
+        &self,
+        transaction: &X,
+        contained: bool,
+    ) -> Result<WriteOutcome, StoreError> {
+        let Self {
+            template,
+            context,
             catalog,
-            collection,
-            template.probes_old(),
-            template.sent(),
-        )
-    });
-    let binding = Binding {
-        key: Some(operation.key()),
-        ..Binding::new(context)
-    };
-    let probes = template.probes_old().len();
-    let Some((old, truths)) = look(transaction, &before, &binding, collection, probes).await?
-    else {
-        return Ok(WriteOutcome::NotFound);
-    };
-    let session = match template.update(operation.values(), context, &old, truths) {
-        Ok(session) => session,
-        Err(denial) => return Ok(denied(denial)),
-    };
-    let job = Job {
-        transaction,
-        template,
-        context,
-        catalog,
-        sent: operation.values(),
-        old: Some(&old),
-        key: Some(operation.key()),
-    };
-    job.attempts(session).await
+            ..
+        } = *self;
+        let collection = template.collection();
+        hold(transaction, template, catalog).await?;
+        let key = StatementKey {
+            template: template.id(),
+            part: Part::Before,
+            fields: vec![],
+        };
+        let before = transaction.statements().get(&key, || {
+            write::look(
+                transaction.dialect(),
+                catalog,
+                collection,
+                template.probes_old(),
+                template.sent(),
+            )
+        });
+        let binding = Binding {
+            key: Some(self.key),
+            ..Binding::new(context)
+        };
+        let probes = template.probes_old().len();
+        let Some((old, truths)) = look(transaction, &before, &binding, collection, probes).await?
+        else {
+            return Ok(WriteOutcome::NotFound);
+        };
+        let session = match template.update(self.values, context, &old, truths) {
+            Ok(session) => session,
+            Err(denial) => return Ok(denied(denial)),
+        };
+        if !contained {
+            return Ok(WriteOutcome::Forbidden);
+        }
+        let job = Job {
+            transaction,
+            template,
+            context,
+            catalog,
+            sent: self.values,
+            old: Some(&old),
+            key: Some(self.key),
+            own: self.own,
+        };
+        job.attempts(session).await
+    }
 }
 
 /// Deletes a record.
@@ -92,21 +174,46 @@ pub(crate) async fn delete<X: Transaction>(
     authorized: &Authorized<Delete>,
 ) -> Result<WriteOutcome, StoreError> {
     check_versions(transaction, authorized).await?;
-    let (operation, context) = (authorized.operation(), authorized.context());
-    let (template, catalog) = (operation.template(), authorized.snapshot().catalog());
+    let operation = authorized.operation();
+    let (template, key) = (operation.template(), operation.key());
+    let catalog = authorized.snapshot().catalog();
+    let context = authorized.context();
+    delete_judged(transaction, template, key, context, catalog, true).await
+}
+
+/// Deletes an account's record.
+pub(super) async fn delete_user<X: Transaction>(
+    transaction: &X,
+    authorized: &Authorized<DeleteUser>,
+) -> Result<WriteOutcome, StoreError> {
+    let operation = authorized.operation();
+    let (template, key) = (operation.template(), operation.key());
+    let catalog = authorized.snapshot().catalog();
+    let (context, contained) = (authorized.context(), operation.touch().contained);
+    delete_judged(transaction, template, key, context, catalog, contained).await
+}
+
+async fn delete_judged<X: Transaction>(
+    transaction: &X,
+    template: &DeleteTemplate,
+    key: &Value,
+    context: &Context,
+    catalog: &portreeve_model::Catalog,
+    contained: bool,
+) -> Result<WriteOutcome, StoreError> {
     let (collection, probes) = (template.collection(), template.probes());
     let binding = Binding {
-        key: Some(operation.key()),
+        key: Some(key),
         ..Binding::new(context)
     };
-    let key = |part| StatementKey {
+    let statement = |part| StatementKey {
         template: template.id(),
         part,
         fields: vec![],
     };
     // Where nothing has to be asked and it is allowed, the deletion itself tells whether there was such a record.
-    if !probes.is_empty() || template.judge(&[]).is_err() {
-        let before = transaction.statements().get(&key(Part::Before), || {
+    if !contained || !probes.is_empty() || template.judge(&[]).is_err() {
+        let before = transaction.statements().get(&statement(Part::Before), || {
             write::look(transaction.dialect(), catalog, collection, probes, &[])
         });
         let found = look(transaction, &before, &binding, collection, probes.len()).await?;
@@ -116,8 +223,11 @@ pub(crate) async fn delete<X: Transaction>(
         if let Err(denial) = template.judge(&truths) {
             return Ok(denied(denial));
         }
+        if !contained {
+            return Ok(WriteOutcome::Forbidden);
+        }
     }
-    let fragment = transaction.statements().get(&key(Part::Write), || {
+    let fragment = transaction.statements().get(&statement(Part::Write), || {
         write::delete(transaction.dialect(), collection)
     });
     let deleted = transaction
@@ -146,6 +256,18 @@ struct Job<'a, X> {
     sent: &'a [(FieldId, Value)],
     old: Option<&'a Record>,
     key: Option<&'a Value>,
+    own: Option<&'a Own>,
+}
+
+/// What a record of the product's own has that nobody sends.
+#[derive(Default)]
+pub(super) struct Own {
+    /// Fields that no write changes, whatever is sent or preset.
+    pub lasting: Vec<FieldId>,
+    /// What a new record has in them.
+    pub given: Vec<(FieldId, Value)>,
+    /// What a new record has in others, where nobody says otherwise.
+    pub usual: Vec<(FieldId, Value)>,
 }
 
 pub(super) fn is_constraint(error: &StoreError) -> bool {
@@ -260,6 +382,17 @@ impl<X: Transaction> Job<'_, X> {
     ) -> Result<(Record, Vec<bool>), StoreError> {
         let (template, collection) = (self.template, self.template.collection());
         keep(collection, &mut assignments, self.old, self.context);
+        if let Some(own) = self.own {
+            assignments.retain(|(field, _)| !own.lasting.contains(field));
+        }
+        if let (Some(own), None) = (self.own, self.old) {
+            assignments.extend(own.given.iter().cloned());
+            for (field, value) in &own.usual {
+                if !assignments.iter().any(|(known, _)| known == field) {
+                    assignments.push((*field, value.clone()));
+                }
+            }
+        }
         if self.old.is_none() {
             complete(self.transaction, collection, self.context, &mut assignments)?;
         }

@@ -312,7 +312,7 @@ async fn own_columns_of_accounts_live_beside_the_others() {
         username: None,
         email: Some("ANNA@example.org".into()),
         password_hash: None,
-        attributes: vec![("team".into(), "blue".into())],
+        attributes: vec![("team".into(), serde_json::json!("blue"))],
         bindings: vec![],
         past: None,
     };

@@ -23,6 +23,7 @@ macro_rules! on {
         mod $store {
             use crate::world::{On, World};
 
+            mod account_changes;
             mod accounts;
             mod bookkeeping;
             mod catalog;

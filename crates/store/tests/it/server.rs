@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portreeve_gate::{ApplyPolicy, SetPassword};
+use portreeve_gate::ApplyPolicy;
 use portreeve_policy::Document;
 use portreeve_store::{Location, Notice, OpenError, Store, StoreError};
 use portreeve_testkit::postgres::{Postgres, Settings};
@@ -83,12 +83,8 @@ async fn programs_on_one_database_hear_of_each_other() {
         .gate
         .create(&anna, &name("notes"), fields(json!({ "text": "late" })))
         .unwrap();
-    let set = SetPassword {
-        user: "anna".into(),
-        password_hash: "other".into(),
-    };
-    let set = here.gate.set_password(&here.operator(), set).unwrap();
-    assert_eq!(here.store.set_password(set).await.unwrap().epochs[0].1, 1);
+    let set = here.set_password("anna", "other").await.unwrap();
+    assert_eq!(set.epochs[0].1, 1);
     let epoch = Notice::Epoch {
         user: "anna".into(),
         epoch: 1,

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use portreeve_gate::{ApplyPolicy, Caller, Drop, Gate, ListRequest, Rename};
+use portreeve_gate::{
+    ApplyPolicy, Caller, ChangeUser, CredentialFacts, Drop, Gate, ListRequest, Rename,
+};
 use portreeve_model::{
     Clock, CollectionName, Columns, Entropy, Literal, Page, Query, RecordQuery, RecordSink, Rule,
     SortBy, Value, write_json_record,
 };
 use portreeve_policy::{Document, RequestFacts, Snapshot};
 use portreeve_store::{
-    Begun, Location, NewSession, Proof, ReadOutcome, Store, StoreError, StoreOptions, Stored,
-    Through, WriteOutcome,
+    Begun, Location, NewSession, Proof, ReadOutcome, Stale, Store, StoreError, StoreOptions,
+    Stored, Through, WriteOutcome,
 };
 use portreeve_testkit::postgres::{Postgres, TestDatabase};
 use serde_json::{Value as Json, json};
@@ -202,6 +204,43 @@ impl World {
         let authorized = self.gate.create_user(&self.operator(), operation).unwrap();
         self.store.create_user(authorized).await.unwrap();
         self.admit(name).await
+    }
+
+    /// What somebody would do to an account, as far as the gate lets him.
+    pub async fn change_user(
+        &self,
+        caller: &Caller,
+        user: &str,
+        change: ChangeUser,
+    ) -> Result<(WriteOutcome, Stale), StoreError> {
+        let target = self.facts(user).await;
+        let update = self.gate.update_user(caller, &target, change).unwrap();
+        self.store.update_user(update).await
+    }
+
+    /// Gives an account another password.
+    pub async fn set_password(&self, user: &str, hash: &str) -> Result<Stale, StoreError> {
+        let change = ChangeUser {
+            password_hash: Some(hash.into()),
+            ..ChangeUser::default()
+        };
+        let operator = self.operator();
+        let done = self.change_user(&operator, user, change).await?;
+        Ok(done.1)
+    }
+
+    /// What is known of an account, as of one that is not there.
+    pub async fn facts(&self, user: &str) -> CredentialFacts {
+        let account = self.store.system().credential_facts(user).await.unwrap();
+        account.map_or_else(
+            || CredentialFacts {
+                user: user.into(),
+                attributes: Arc::default(),
+                bindings: vec![],
+                epoch: 0,
+            },
+            |account| account.facts,
+        )
     }
 
     pub async fn admit(&self, name: &str) -> Caller {

@@ -59,6 +59,16 @@ impl Object {
         }
     }
 
+    /// A text that may be sent, or null to have none.
+    pub fn nullable_text(&mut self, name: &str) -> Result<Option<Option<String>>, Failure> {
+        match self.map.shift_remove(name) {
+            None => Ok(None),
+            Some(Json::Null) => Ok(Some(None)),
+            Some(Json::String(text)) => Ok(Some(Some(text))),
+            Some(_) => Err(self.wrong(name, "must be a text or null")),
+        }
+    }
+
     /// A key: a text, or a number as keys of some collections are.
     pub fn optional_key(&mut self, name: &str) -> Result<Option<String>, Failure> {
         match self.take(name) {

@@ -66,6 +66,8 @@ codes! {
         "Ask for another one: a code is good once, for a while, and only as long as address and password stay the same.";
     PARTLY_FORBIDDEN: "partly_forbidden", 403, "Some of the selected records may not be changed by you",
         "Choose fewer, or send narrow to leave those as they are; nothing was changed.";
+    REGISTRATION_CLOSED: "registration_closed", 403, "Nobody can sign up here",
+        "Ask an administrator for an account; whoever runs the server opens registration in its configuration.";
     WRONG_SETUP_CODE: "wrong_setup_code", 403, "The setup code is wrong",
         "Copy the code the server has printed at its start.";
     NOT_FOUND: "not_found", 404, "There is no such collection or record for you",

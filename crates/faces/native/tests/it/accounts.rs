@@ -104,9 +104,9 @@ async fn administrators_keep_accounts_and_others_do_not() {
     let denied = world.post("/v1/users", &anna, &body).await;
     assert_eq!(
         (denied.status.as_u16(), denied.code().as_str()),
-        (403, "forbidden")
+        (404, "not_found")
     );
-    assert_eq!(world.get("/v1/users", &anna).await.code(), "forbidden");
+    assert_eq!(world.get("/v1/users", &anna).await.code(), "not_found");
     let made = world.post("/v1/users", &root, &body).await;
     assert_eq!(made.status, 201, "{}", made.text());
     assert_eq!(made.data()["roles"], json!(["student"]));
@@ -134,46 +134,262 @@ async fn administrators_keep_accounts_and_others_do_not() {
         (bad("username", json!(7)), "bad_body"),
         (bad("roles", json!("student")), "bad_body"),
         (bad("rolles", json!([])), "unknown_member"),
+        (bad("password", json!("dora")), "invalid"),
+        (bad("password", json!("password1")), "invalid"),
+        (bad("username", json!(ADMIN)), "user_exists"),
+        (bad("username", json!("bo@school.example")), "invalid"),
     ] {
         let reply = world.post("/v1/users", &root, &body).await;
         assert_eq!(reply.code(), code, "{body} {}", reply.text());
     }
     let mut names = vec![];
-    let mut path = "/v1/users?limit=2".to_owned();
+    let mut path = "/v1/users?limit=2&sort=number".to_owned();
     loop {
         let page = world.get(&path, &root).await.json();
-        names.extend(
-            page["data"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|user| user["username"].as_str().unwrap().to_owned()),
-        );
+        let users = page["data"].as_array().unwrap().iter();
+        names.extend(users.map(|user| user["username"].as_str().unwrap().to_owned()));
         let Some(next) = page["page"]["next"].as_str() else {
             break;
         };
-        path = format!("/v1/users?limit=2&after={next}");
+        path = format!("/v1/users?limit=2&sort=number&cursor={next}");
     }
     assert_eq!(names, [ADMIN, "anna", "bo", "tess", "cleo"]);
     let cleo = world.token("cleo").await;
-    let set = world
-        .post(
-            "/v1/users/cleo/password",
-            &root,
-            &json!({ "password": "another one" }),
-        )
-        .await;
-    assert_eq!(set.status, 204, "{}", set.text());
+    let set = async |user: &str| {
+        let path = format!("/v1/users/{user}/password");
+        world
+            .post(&path, &root, &json!({ "password": "another one" }))
+            .await
+    };
+    let done = set("username:cleo").await;
+    assert_eq!(done.status, 204, "{}", done.text());
     assert_eq!(world.get("/v1/me", &cleo).await.code(), "invalid_token");
-    let gone = world
-        .post(
-            "/v1/users/nobody/password",
-            &root,
-            &json!({ "password": "another one" }),
-        )
-        .await;
+    for nobody in [
+        "nobody",
+        "username:nobody",
+        "number:0",
+        "number:x",
+        "key:nobody",
+    ] {
+        let gone = set(nobody).await;
+        assert_eq!(
+            (gone.status.as_u16(), gone.code().as_str()),
+            (404, "not_found"),
+            "{nobody}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_read_changed_and_ended() {
+    let world = World::school().await;
+    let root = world.token(ADMIN).await;
+    let (anna, tess) = (world.token("anna").await, world.token("tess").await);
+    let shown = world.get("/v1/users/username:anna", &root).await.data();
+    let id = shown["id"].as_str().unwrap();
+    let path = format!("/v1/users/{id}");
+    for same in [format!("number:{}", shown["number"]), format!("key:{id}")] {
+        let reply = world.get(&format!("/v1/users/{same}"), &root).await;
+        assert_eq!(reply.data(), shown, "{same}");
+    }
+    // What one may read of it, by what one may read of it.
+    let seen = world.get(&path, &tess).await.data();
     assert_eq!(
-        (gone.status.as_u16(), gone.code().as_str()),
-        (404, "unknown_user")
+        seen,
+        json!({ "id": id, "username": "anna", "full_name": null })
     );
+    let unread = world
+        .get(&format!("/v1/users/number:{}", shown["number"]), &tess)
+        .await;
+    assert_eq!(unread.code(), "not_found");
+    assert_eq!(world.get(&path, &anna).await.code(), "not_found");
+    let change = json!({ "email": "anna@school.example", "values": { "full_name": "Anna" } });
+    let denied = world.patch(&path, &tess, &change).await;
+    assert_eq!(
+        (denied.status.as_u16(), denied.code().as_str()),
+        (403, "forbidden")
+    );
+    assert_eq!(world.patch(&path, &anna, &change).await.code(), "not_found");
+    assert_eq!(world.get(&path, &root).await.data(), shown);
+    let done = world.patch(&path, &root, &change).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    assert_eq!(done.data()["email"], "anna@school.example");
+    assert_eq!(done.data(), world.get(&path, &root).await.data());
+    for (body, code) in [
+        (json!({ "number": 7 }), "unknown_member"),
+        (json!({ "confirmed": "yes" }), "bad_body"),
+        (json!({ "username": 7 }), "bad_body"),
+        (json!({ "values": { "status": "x" } }), "unknown_field"),
+        (json!({ "email": "no address" }), "invalid"),
+        (json!({ "username": "tess" }), "user_exists"),
+    ] {
+        let reply = world.patch(&path, &root, &body).await;
+        assert_eq!(reply.code(), code, "{body} {}", reply.text());
+    }
+    let off = json!({ "status": "disabled", "username": null });
+    let off = world.patch(&path, &root, &off).await.data();
+    assert_eq!(
+        (&off["status"], &off["username"]),
+        (&json!("disabled"), &json!(null))
+    );
+    assert_eq!(world.get("/v1/me", &anna).await.code(), "invalid_token");
+    assert_eq!(world.delete(&path, &tess).await.code(), "forbidden");
+    // Grades of hers are there.
+    assert_eq!(world.delete(&path, &root).await.code(), "referenced");
+    world.account("dora", &[]).await;
+    let path = "/v1/users/username:dora";
+    assert_eq!(world.delete(path, &root).await.status, 204);
+    assert_eq!(world.get(path, &root).await.code(), "not_found");
+    assert_eq!(world.delete(path, &root).await.code(), "not_found");
+    let me = world.get("/v1/me", &root).await.json();
+    let me = format!("/v1/users/{}", me["user"]["id"].as_str().unwrap());
+    let last = world.delete(&me, &root).await;
+    assert_eq!(
+        (last.status.as_u16(), last.code().as_str()),
+        (409, "last_administrator")
+    );
+}
+
+#[tokio::test]
+async fn the_owner_of_an_account_has_his_way_with_it() {
+    let world = World::school().await;
+    let root = world.token(ADMIN).await;
+    let body = json!({ "username": "cleo", "password": PASSWORD });
+    world.post("/v1/users", &root, &body).await;
+    let (one, two) = (world.token("cleo").await, world.token("cleo").await);
+    let done = world
+        .patch("/v1/me", &one, &json!({ "username": "cleopatra" }))
+        .await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    let me = world.get("/v1/me", &one).await.json();
+    assert_eq!(me["user"]["username"], "cleopatra");
+    for (body, code) in [
+        (json!({ "values": { "full_name": "x" } }), "unknown_field"),
+        (json!({ "values": { "nonsense": "x" } }), "unknown_field"),
+        (json!({ "email": "cleo@school.example" }), "unknown_member"),
+        (json!({ "status": "active" }), "unknown_member"),
+        (json!({ "username": ADMIN }), "user_exists"),
+    ] {
+        let reply = world.patch("/v1/me", &one, &body).await;
+        assert_eq!(reply.code(), code, "{body}");
+    }
+    let password = async |current: &str, new: &str| {
+        let body = json!({ "current": current, "new": new });
+        world.post("/v1/me/password", &one, &body).await
+    };
+    for (current, new) in [
+        ("wrong password", "asp and nile"),
+        (PASSWORD, "short"),
+        (PASSWORD, "password"),
+        (PASSWORD, "CLEOPATRA"),
+    ] {
+        let reply = password(current, new).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (422, "invalid"),
+            "{new}"
+        );
+    }
+    assert_eq!(password(PASSWORD, "asp and nile").await.status, 204);
+    assert_eq!(world.get("/v1/me", &one).await.status, 200);
+    assert_eq!(world.get("/v1/me", &two).await.code(), "invalid_token");
+    let end = async |token: &str, password: &str| {
+        let body = json!({ "password": password });
+        world.ask("DELETE", "/v1/me", token, Some(&body)).await
+    };
+    assert_eq!(end(&one, PASSWORD).await.code(), "invalid");
+    assert_eq!(end(&root, PASSWORD).await.code(), "last_administrator");
+    assert_eq!(end(&one, "asp and nile").await.status, 204);
+    assert_eq!(world.get("/v1/me", &one).await.code(), "invalid_token");
+    for (method, path) in [
+        ("PATCH", "/v1/me"),
+        ("DELETE", "/v1/me"),
+        ("POST", "/v1/me/password"),
+    ] {
+        let reply = world.ask(method, path, "", Some(&json!({}))).await;
+        assert_eq!(reply.code(), "unauthenticated", "{method} {path}");
+    }
+    // Without `account.*` there is no such right.
+    let anna = world.token("anna").await;
+    let denied = world
+        .patch("/v1/me", &anna, &json!({ "username": "a" }))
+        .await;
+    assert_eq!(denied.code(), "forbidden");
+}
+
+#[tokio::test]
+async fn strangers_sign_up_where_that_is_open() {
+    let closed = World::school().await;
+    let body = json!({ "username": "cleo", "password": PASSWORD });
+    let reply = closed.post("/v1/auth/register", "", &body).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (403, "registration_closed")
+    );
+    let open = async |confirmation| {
+        let settings = portreeve_service::Registration {
+            open: true,
+            confirmation,
+            ..Default::default()
+        };
+        let settings = [("native".to_owned(), settings)];
+        let mail = portreeve_service::mail::MailOptions {
+            mailer: Some(std::sync::Arc::<portreeve_service::mail::DevelopmentOutbox>::default()),
+            ..Default::default()
+        };
+        let world = World::with(|options| {
+            options.registration = settings.into();
+            options.mail = mail;
+        })
+        .await;
+        world.administrator().await;
+        world
+    };
+    let world = open(false).await;
+    let made = world.post("/v1/auth/register", "", &body).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert!(!made.text().contains(PASSWORD));
+    let cleo = world.token("cleo").await;
+    let me = world.get("/v1/me", &cleo).await.json();
+    assert_eq!(
+        (&me["administrator"], &me["roles"][0]),
+        (&json!(false), &json!("user"))
+    );
+    let taken = world.post("/v1/auth/register", "", &body).await;
+    assert_eq!(
+        (taken.status.as_u16(), taken.code().as_str()),
+        (409, "user_exists")
+    );
+    for (member, value, code) in [
+        ("roles", json!(["admin"]), "unknown_member"),
+        ("status", json!("active"), "unknown_member"),
+        ("key", json!("admin"), "unknown_member"),
+        ("values", json!({ "full_name": "x" }), "unknown_field"),
+        ("values", json!({ "confirmed": true }), "unknown_field"),
+        ("values", json!({ "id": "x" }), "unknown_field"),
+    ] {
+        let mut body = json!({ "username": "dora", "password": PASSWORD });
+        body[member] = value;
+        let reply = world.post("/v1/auth/register", "", &body).await;
+        assert_eq!(reply.code(), code, "{body}");
+    }
+    let world = open(true).await;
+    let body =
+        |name: &str, email: &str| json!({ "username": name, "email": email, "password": PASSWORD });
+    let register = async |name: &str, email: &str| {
+        world
+            .post("/v1/auth/register", "", &body(name, email))
+            .await
+    };
+    let free = register("cleo", "cleo@school.example").await;
+    let taken = register("dora", "CLEO@school.example").await;
+    assert_eq!((free.status.as_u16(), taken.status.as_u16()), (202, 202));
+    assert_eq!(free.body, taken.body);
+    // A name is told of, whether the address is taken or not.
+    for email in ["cleo@school.example", "new@school.example"] {
+        assert_eq!(register("cleo", email).await.code(), "user_exists");
+    }
+    let sign_in = json!({ "login": "cleo", "password": PASSWORD });
+    let early = world.post("/v1/auth/sign-in", "", &sign_in).await;
+    assert_eq!(early.code(), "wrong_credentials");
 }

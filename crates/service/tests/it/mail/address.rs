@@ -182,8 +182,9 @@ async fn a_new_password_voids_a_change_that_is_asked_for() {
         // And one that waits still.
         let ask = world.change_email(&anna, "thief@evil.example", "anna-password".into(), None);
         ask.await.unwrap();
+        let anna = world.find_user(&world.operator(), "anna").await.unwrap();
         world
-            .set_password(&world.operator(), "anna", "a new one".into())
+            .set_password(&world.operator(), &anna, "a new one".into())
             .await
             .unwrap();
         assert_eq!(code(world.confirm(&to_thief.code()).await), "invalid_code");

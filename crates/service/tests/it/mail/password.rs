@@ -199,8 +199,9 @@ async fn a_change_of_password_voids_what_was_sent_before() {
             world.reset_code("anna").await,
         );
         assert_ne!(first, second);
+        let anna = world.find_user(&world.operator(), "anna").await.unwrap();
         world
-            .set_password(&world.operator(), "anna", "set by root".into())
+            .set_password(&world.operator(), &anna, "set by root".into())
             .await
             .unwrap();
         for void in [first, second] {
