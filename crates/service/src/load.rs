@@ -49,7 +49,7 @@ pub struct LoadError {
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
-    User(UserLine),
+    User(Box<UserLine>),
     Record(RecordLine),
     Update(UpdateLine),
 }
@@ -199,7 +199,7 @@ impl Loading<'_> {
         match line {
             Line::User(user) => {
                 self.settle().await?;
-                Ok(self.user(user).await.map_err(|error| error.to_string()))
+                Ok(self.user(*user).await.map_err(|error| error.to_string()))
             }
             Line::Record(record) => {
                 match self.record(record).await {

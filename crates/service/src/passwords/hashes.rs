@@ -35,7 +35,7 @@ const BCRYPT_BYTES: usize = 72;
 
 /// Which kind a hash is, with what it takes to verify it.
 enum Kind<'a> {
-    Argon2(PasswordHash),
+    Argon2(Box<PasswordHash>),
     Bcrypt(&'a str),
     Scrypt {
         params: scrypt::Params,
@@ -72,7 +72,7 @@ pub(crate) fn is_current(text: &str) -> bool {
     };
     hash.algorithm == argon2::Algorithm::Argon2id.ident()
         && hash.version == Some(argon2::Version::V0x13.into())
-        && Params::try_from(&hash).is_ok_and(same)
+        && Params::try_from(&*hash).is_ok_and(same)
 }
 
 fn read(text: &str) -> Result<Kind<'_>, &'static str> {
@@ -108,7 +108,7 @@ fn argon2(text: &str) -> Result<Kind<'_>, &'static str> {
     if params.m_cost() > MAX_MEMORY_KIB || work > MAX_WORK_KIB || params.p_cost() > MAX_LANES {
         return Err("would take too much to verify: at most m=131072, m times t 524288, p=16");
     }
-    Ok(Kind::Argon2(hash))
+    Ok(Kind::Argon2(Box::new(hash)))
 }
 
 fn bcrypt(text: &str) -> Result<Kind<'_>, &'static str> {
@@ -192,7 +192,7 @@ fn pbkdf2<'a>(parts: std::str::Split<'_, char>, wide: bool) -> Result<Kind<'a>, 
 impl Kind<'_> {
     fn verify(&self, password: &[u8]) -> bool {
         match self {
-            Self::Argon2(hash) => Argon2::default().verify_password(password, hash).is_ok(),
+            Self::Argon2(hash) => Argon2::default().verify_password(password, &**hash).is_ok(),
             // What bcrypt would not look at must not be anything one likes, nor what others take for the end.
             Self::Bcrypt(_) if password.len() > BCRYPT_BYTES || password.contains(&0) => false,
             Self::Bcrypt(text) => bcrypt::verify(password, text).unwrap_or(false),
