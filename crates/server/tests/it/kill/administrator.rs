@@ -41,7 +41,7 @@ impl Administrator {
             body
         };
         let policy_version = get("/v1/me")["policy_version"].as_u64().unwrap();
-        let accounts = get("/v1/users?limit=1000");
+        let accounts = get("/v1/users?sort=number&limit=1000");
         let last = accounts["data"].as_array().unwrap().last().unwrap();
         let number = last["number"].as_u64().unwrap();
         Self {
@@ -109,15 +109,27 @@ impl Administrator {
         let (_, plan) = ask(address, "POST", "/v1/access/plan", token, there).unwrap();
         assert_eq!(plan["changes"], json!([]), "round {round}");
         let version = get("/v1/me").1["policy_version"].as_u64();
-        let (_, accounts) = get(&format!("/v1/users?limit=1000&after={}", self.number));
+        let since = format!("limit=1000&filter=user.number%20%3E%20{}", self.number);
+        let (status, bindings) = get(&format!("/v1/records/bindings?fields=user,role&{since}"));
+        assert_eq!(status, 200, "round {round}: {bindings}");
+        let bindings = bindings["data"].as_array().unwrap().clone();
+        let since = format!(
+            "limit=1000&sort=number&filter=number%20%3E%20{}",
+            self.number
+        );
+        let (status, accounts) = get(&format!("/v1/users?{since}"));
+        assert_eq!(status, 200, "round {round}: {accounts}");
         let accounts = accounts["data"].as_array().unwrap().clone();
         let names: Vec<String> = accounts
             .iter()
             .map(|account| {
-                assert_eq!(account["roles"], json!(["keeper"]), "round {round}");
+                let own = bindings.iter().filter(|one| one["user"] == account["id"]);
+                let roles: Vec<_> = own.map(|one| &one["role"]).collect();
+                assert_eq!(roles, [&json!("keeper")], "round {round}: {account}");
                 account["username"].as_str().unwrap().to_owned()
             })
             .collect();
+        assert_eq!(bindings.len(), accounts.len(), "round {round}");
         let found = (with_notes, version, names);
         let known = |all: &Self| {
             (
