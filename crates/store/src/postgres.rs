@@ -20,9 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use deadpool_postgres::Pool;
-use portreeve_gate::{
-    Aggregates, ApplyPolicy, Authorized, Change, Create, Delete, Mass, Read, Update, Window,
-};
+use portreeve_gate::{Aggregates, ApplyPolicy, Authorized, Read, Window};
 use portreeve_model::{Clock, Collection, Columns, Entropy, FieldId, RecordSink, Value};
 use portreeve_policy::{FoundSchema, Record, Snapshot};
 use tokio::sync::broadcast;
@@ -33,11 +31,8 @@ use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
-use crate::work::{Statements, Transaction, change, policy, sessions, system, writes};
-use crate::{
-    ChangeResult, Notice, OpenError, ReadOutcome, StoreError, StoreOptions, StoredPolicy,
-    WriteOutcome,
-};
+use crate::work::{Statements, Transaction, policy, sessions, system};
+use crate::{Notice, OpenError, ReadOutcome, StoreError, StoreOptions, StoredPolicy};
 use connect::Address;
 use facts::FactsThread;
 use feed::Following;
@@ -307,26 +302,6 @@ impl Database {
             StoreError::Again | StoreError::Unavailable if attempt < ATTEMPTS => None,
             error => Some(Err(settled(error))),
         }
-    }
-
-    pub async fn create(&self, create: Authorized<Create>) -> Result<WriteOutcome, StoreError> {
-        in_transaction!(self, writing => writes::create(writing.under(create.snapshot()), &create))
-    }
-
-    pub async fn update(&self, update: Authorized<Update>) -> Result<WriteOutcome, StoreError> {
-        in_transaction!(self, writing => writes::update(writing.under(update.snapshot()), &update))
-    }
-
-    pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
-        in_transaction!(self, writing => writes::delete(writing.under(delete.snapshot()), &delete))
-    }
-
-    pub async fn change(&self, change: Authorized<Change>) -> Result<ChangeResult, StoreError> {
-        in_transaction!(self, writing => change::change(writing.under(change.snapshot()), &change))
-    }
-
-    pub async fn mass(&self, mass: Authorized<Mass>) -> Result<ChangeResult, StoreError> {
-        in_transaction!(self, writing => change::mass(writing.under(mass.snapshot()), &mass))
     }
 
     pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {

@@ -18,9 +18,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use portreeve_gate::{
-    Aggregates, ApplyPolicy, Authorized, Change, Create, Delete, Mass, Read, Update, Window,
-};
+use portreeve_gate::{Aggregates, ApplyPolicy, Authorized, Read, Window};
 use portreeve_model::{Clock, Collection, Columns, FieldId, RecordSink, Value};
 use portreeve_policy::{FoundSchema, Record, Snapshot};
 use rusqlite::{ErrorCode, ffi};
@@ -31,11 +29,8 @@ use crate::sql::aggregate;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
-use crate::work::{Transaction, change, finish, policy, ready, sessions, system, writes};
-use crate::{
-    ChangeResult, FeedLimits, OpenError, ReadOutcome, Stale, StoreError, StoreOptions,
-    StoredPolicy, WriteOutcome,
-};
+use crate::work::{Transaction, finish, policy, ready, sessions, system};
+use crate::{FeedLimits, OpenError, ReadOutcome, Stale, StoreError, StoreOptions, StoredPolicy};
 use reader::{Inline, LongReads};
 use records::Request;
 use session::Reading;
@@ -320,46 +315,6 @@ impl Database {
             Ok((sink, outcome))
         };
         self.long.run(run).await
-    }
-
-    pub async fn create(&self, create: Authorized<Create>) -> Result<WriteOutcome, StoreError> {
-        self.writer()?
-            .write(Turn::Shared, move |writing| {
-                ready(writes::create(writing, &create))
-            })
-            .await
-    }
-
-    pub async fn update(&self, update: Authorized<Update>) -> Result<WriteOutcome, StoreError> {
-        self.writer()?
-            .write(Turn::Shared, move |writing| {
-                ready(writes::update(writing, &update))
-            })
-            .await
-    }
-
-    pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
-        self.writer()?
-            .write(Turn::Shared, move |writing| {
-                ready(writes::delete(writing, &delete))
-            })
-            .await
-    }
-
-    pub async fn change(&self, change: Authorized<Change>) -> Result<ChangeResult, StoreError> {
-        self.writer()?
-            .write(Turn::Shared, move |writing| {
-                ready(change::change(writing, &change))
-            })
-            .await
-    }
-
-    pub async fn mass(&self, mass: Authorized<Mass>) -> Result<ChangeResult, StoreError> {
-        self.writer()?
-            .write(Turn::Shared, move |writing| {
-                ready(change::mass(writing, &mass))
-            })
-            .await
     }
 
     pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {

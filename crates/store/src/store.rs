@@ -9,7 +9,7 @@ use portreeve_gate::{
 use portreeve_model::{Catalog, CollectionId, FieldId, RecordSink, Value};
 use portreeve_policy::{Facts, FoundSchema, Record};
 
-use crate::work::{access, system};
+use crate::work::{access, change, system, writes};
 use crate::{
     AccountSummary, ChangeResult, Location, OpenError, ReadOutcome, StoreError, StoreOptions,
     System, WriteOutcome,
@@ -227,27 +227,27 @@ impl Store {
 
     /// Creates a record.
     pub async fn create(&self, create: Authorized<Create>) -> Result<WriteOutcome, StoreError> {
-        on!(self, database => database.create(create).await)
+        written!(self, Shared, writing => writes::create(writing, &create))
     }
 
     /// Changes a record.
     pub async fn update(&self, update: Authorized<Update>) -> Result<WriteOutcome, StoreError> {
-        on!(self, database => database.update(update).await)
+        written!(self, Shared, writing => writes::update(writing, &update))
     }
 
     /// Deletes a record.
     pub async fn delete(&self, delete: Authorized<Delete>) -> Result<WriteOutcome, StoreError> {
-        on!(self, database => database.delete(delete).await)
+        written!(self, Shared, writing => writes::delete(writing, &delete))
     }
 
     /// Changes several records, all or none.
     pub async fn change(&self, change: Authorized<Change>) -> Result<ChangeResult, StoreError> {
-        on!(self, database => database.change(change).await)
+        written!(self, Shared, writing => change::change(writing, &change))
     }
 
     /// Changes all records of a selection, or none.
     pub async fn mass(&self, mass: Authorized<Mass>) -> Result<ChangeResult, StoreError> {
-        on!(self, database => database.mass(mass).await)
+        written!(self, Shared, writing => change::mass(writing, &mass))
     }
 
     /// Puts a policy in force: tables, roles, profiles, version and audit in one transaction. Returns the new version.

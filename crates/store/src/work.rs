@@ -28,6 +28,8 @@ use portreeve_model::{
     Catalog, Clock, Collection, CollectionId, Entropy, FieldId, FieldType, Value,
 };
 
+use portreeve_policy::Snapshot;
+
 use crate::StoreError;
 use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
@@ -146,6 +148,9 @@ pub(crate) trait Transaction: Connection {
     /// The same for whoever is about to change them: nobody else is at work under them.
     async fn alone(&self) -> Result<(), StoreError>;
 
+    /// Says under which policy the transaction writes: whose catalog its tables are from.
+    fn under(&self, _snapshot: &Arc<Snapshot>) {}
+
     /// Sees to it that nobody changes these tables while this transaction judges by them and writes to `written`. Asked
     /// before the first write.
     async fn hold(
@@ -214,6 +219,7 @@ pub(crate) async fn check_versions<O, X: Transaction>(
         Principal::User(user) => Some(&**user),
         Principal::Anonymous | Principal::Operator => None,
     };
+    transaction.under(authorized.snapshot());
     let (version, epoch) = transaction.versions(user).await?;
     let same_epoch = user.is_none() || epoch == authorized.epoch();
     if same_epoch && authorized.snapshot().version() == version {

@@ -207,12 +207,6 @@ impl Writing {
         }
     }
 
-    /// Says by which policy's rights it writes.
-    pub fn under(&self, snapshot: &Arc<Snapshot>) -> &Self {
-        self.journal.under(snapshot);
-        self
-    }
-
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
     }
@@ -385,6 +379,10 @@ impl Transaction for Writing {
 
     fn statements(&self) -> &Statements {
         &self.statements
+    }
+
+    fn under(&self, snapshot: &Arc<Snapshot>) {
+        self.journal.under(snapshot);
     }
 
     async fn versions(&self, user: Option<&str>) -> Result<(u64, u64), StoreError> {

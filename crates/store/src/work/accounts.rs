@@ -125,12 +125,7 @@ pub(crate) async fn update_user<X: Transaction>(
     check_versions(transaction, authorized).await?;
     let operation = authorized.operation();
     let user = named(operation.key())?;
-    let before = Account::read(transaction, user).await?;
-    // One that is not there is answered like one that is out of reach, and has an epoch all the same once it was there.
-    if before.is_some() {
-        same_epoch(transaction, user, operation.touch()).await?;
-        same_password(transaction, user, operation.verified()).await?;
-    }
+    let before = judged(transaction, user, operation.touch(), operation.verified()).await?;
     let last = LastAdministrator::before(transaction, authorized.snapshot()).await?;
     let accounts = operation.template().collection();
     let own = Own {
@@ -203,12 +198,7 @@ pub(crate) async fn delete_user<X: Transaction>(
     check_versions(transaction, authorized).await?;
     let operation = authorized.operation();
     let user = named(operation.key())?;
-    let before = Account::read(transaction, user).await?;
-    // One that is not there is answered like one that is out of reach, and has an epoch all the same once it was there.
-    if before.is_some() {
-        same_epoch(transaction, user, operation.touch()).await?;
-        same_password(transaction, user, operation.verified()).await?;
-    }
+    let before = judged(transaction, user, operation.touch(), operation.verified()).await?;
     let last = LastAdministrator::before(transaction, authorized.snapshot()).await?;
     transaction.mark().await?;
     let delete = async {
@@ -301,6 +291,22 @@ async fn end_sessions<X: Transaction>(
             transaction.execute(sql, &parameters).await.map(drop)
         }
     }
+}
+
+// The account as it is, which has to be as it was when it was judged. One that is not there is answered like one that is
+// out of reach, and has an epoch all the same once it was there.
+async fn judged<X: Transaction>(
+    transaction: &X,
+    user: &str,
+    touch: Touch,
+    verified: Option<&str>,
+) -> Result<Option<Account>, StoreError> {
+    let account = Account::read(transaction, user).await?;
+    if account.is_some() {
+        same_epoch(transaction, user, touch).await?;
+        same_password(transaction, user, verified).await?;
+    }
+    Ok(account)
 }
 
 // What was decided by the account's rights must still be so.
