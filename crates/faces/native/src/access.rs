@@ -6,12 +6,71 @@ use portreeve_service::{Caller, Document, Portreeve, ServiceError};
 use serde_json::json;
 
 use crate::ask::{Answer, Ask};
-use crate::decode::Parameters;
 use crate::encode::json;
 use crate::error::Failure;
+use crate::error::{
+    BAD_CHANGE, BAD_POLICY, CONFLICT, DROPS_UNCONFIRMED, HELD, LAST_ADMINISTRATOR, NAMED_BY_POLICY,
+    REFERENCED,
+};
+use crate::route::{Route, Rule, get, post};
 
 /// What problems call the document.
 const BODY: &str = "request body";
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get(
+            "/v1/access",
+            "access.show",
+            Rule::May(&["policy.plan"]),
+            show,
+        )
+        .about("The access document in force")
+        .gives_as(200, "application/yaml"),
+        post(
+            "/v1/access/plan",
+            "access.plan",
+            Rule::May(&["policy.plan"]),
+            plan,
+        )
+        .about("What another access document would change")
+        .document(
+            r#"{"collections":{"courses":{"key":{"id":"integer"},"fields":{"title":"text"}}}}"#,
+        )
+        .gives(
+            200,
+            "{ planned_on: integer, changes: [Change], drops: [Dropped] }",
+        )
+        .codes(&[&BAD_POLICY, &BAD_CHANGE, &NAMED_BY_POLICY, &HELD]),
+        post(
+            "/v1/access/apply",
+            "access.apply",
+            Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]),
+            apply,
+        )
+        .about("Put another access document in force")
+        .query(&["confirm_drops"])
+        .document(
+            r#"{"collections":{"courses":{"key":{"id":"integer"},"fields":{"title":"text"}}}}"#,
+        )
+        .gives(
+            200,
+            "{ changed: flag, policy_version: integer, changes: [Change] }",
+        )
+        .codes(&[
+            &BAD_POLICY,
+            &BAD_CHANGE,
+            &NAMED_BY_POLICY,
+            &HELD,
+            &DROPS_UNCONFIRMED,
+            &LAST_ADMINISTRATOR,
+            &CONFLICT,
+            &REFERENCED,
+        ])
+        .writes(),
+    ]
+}
 
 pub(crate) async fn show(ask: Ask) -> Answer {
     ask.no_parameters()?;
@@ -30,7 +89,7 @@ pub(crate) async fn plan(mut ask: Ask) -> Answer {
 }
 
 pub(crate) async fn apply(mut ask: Ask) -> Answer {
-    let mut parameters = Parameters::read(ask.query(), &["confirm_drops"])?;
+    let mut parameters = ask.parameters()?;
     let confirm_drops = parameters.take_flag("confirm_drops")?;
     let (caller, document) = sent(&mut ask).await?;
     let portreeve = ask.portreeve();

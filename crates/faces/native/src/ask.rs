@@ -17,8 +17,8 @@ use portreeve_service::{Budget, Caller, DeniedAsk, Portreeve, RequestFacts, Serv
 use serde_json::Value as Json;
 
 use crate::decode::{Object, Parameters, no_condition};
-use crate::denials;
 use crate::error::Failure;
+use crate::route::Declared;
 use crate::simulation::{self, Label, Sight};
 
 const FACE_NAME: &str = "native";
@@ -38,11 +38,17 @@ pub(crate) struct Ask {
 pub(crate) struct Received {
     parts: Parts,
     segments: Option<RawPathParams>,
-    method: Arc<str>,
-    operation: Arc<str>,
+    route: Arc<Endpoint>,
     // What was denied, where the path does not say it.
     denied: OnceLock<DeniedAsk>,
     label: Label,
+}
+
+/// A declared route, in the words of the service.
+struct Endpoint {
+    declared: Arc<Declared>,
+    method: Arc<str>,
+    operation: Arc<str>,
 }
 
 impl Received {
@@ -87,9 +93,9 @@ impl Received {
     fn facts(&self) -> RequestFacts {
         RequestFacts {
             ip: peer(&self.parts.extensions),
-            method: Some(Arc::clone(&self.method)),
+            method: Some(Arc::clone(&self.route.method)),
             face: Some(face()),
-            operation: Some(Arc::clone(&self.operation)),
+            operation: Some(Arc::clone(&self.route.operation)),
             id: Some(request_id(&self.parts.headers).into()),
         }
     }
@@ -114,10 +120,11 @@ impl Received {
         };
         let asked = self.denied.get().cloned().unwrap_or_else(|| {
             let text = |name| self.segment(name).map(str::to_owned);
+            let route = &self.route.declared;
             DeniedAsk {
-                action: denials::action(&self.operation).map(str::to_owned),
+                action: route.action().map(str::to_owned),
                 collection: text("collection")
-                    .or_else(|| denials::collection(&self.operation).map(str::to_owned)),
+                    .or_else(|| route.rule.collection().map(str::to_owned)),
                 key: text("key"),
             }
         });
@@ -198,9 +205,14 @@ impl Ask {
         self.received.parts.uri.query().unwrap_or_default()
     }
 
+    /// The query parameters that the route declares, and no others.
+    pub fn parameters(&self) -> Result<Parameters<'_>, Failure> {
+        Parameters::read(self.query(), self.received.route.declared.query)
+    }
+
     /// Refuses every query parameter, where there are none.
     pub fn no_parameters(&self) -> Result<(), Failure> {
-        Parameters::read(self.query(), &[]).map(|_| ())
+        self.parameters().map(|_| ())
     }
 
     /// Refuses conditions on a record, where there is not one record.
@@ -294,74 +306,35 @@ pub(crate) fn face() -> Arc<str> {
     FACE.with(Arc::clone)
 }
 
-/// An endpoint for `GET`.
-pub(crate) fn get<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
+/// What runs where a route is declared.
+pub(crate) fn endpoint<F, A>(declared: Arc<Declared>, run: F) -> MethodRouter<Arc<Portreeve>>
 where
     F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Answer> + Send,
 {
-    endpoint(MethodFilter::GET, "GET", operation, run)
-}
-
-/// An endpoint for `POST`.
-pub(crate) fn post<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
-where
-    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Answer> + Send,
-{
-    endpoint(MethodFilter::POST, "POST", operation, run)
-}
-
-/// An endpoint for `PUT`.
-pub(crate) fn put<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
-where
-    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Answer> + Send,
-{
-    endpoint(MethodFilter::PUT, "PUT", operation, run)
-}
-
-/// An endpoint for `PATCH`.
-pub(crate) fn patch<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
-where
-    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Answer> + Send,
-{
-    endpoint(MethodFilter::PATCH, "PATCH", operation, run)
-}
-
-/// An endpoint for `DELETE`.
-pub(crate) fn delete<F, A>(operation: &str, run: F) -> MethodRouter<Arc<Portreeve>>
-where
-    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Answer> + Send,
-{
-    endpoint(MethodFilter::DELETE, "DELETE", operation, run)
-}
-
-fn endpoint<F, A>(
-    filter: MethodFilter,
-    method: &str,
-    operation: &str,
-    run: F,
-) -> MethodRouter<Arc<Portreeve>>
-where
-    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Answer> + Send,
-{
-    let (method, operation): (Arc<str>, Arc<str>) = (method.into(), operation.into());
+    let filter = match declared.method {
+        "POST" => MethodFilter::POST,
+        "PUT" => MethodFilter::PUT,
+        "PATCH" => MethodFilter::PATCH,
+        "DELETE" => MethodFilter::DELETE,
+        _ => MethodFilter::GET,
+    };
+    let route = Arc::new(Endpoint {
+        method: declared.method.into(),
+        operation: declared.operation.into(),
+        declared,
+    });
     on(
         filter,
         async move |State(portreeve): State<Arc<Portreeve>>, request: Request| {
             let (mut parts, body) = request.into_parts();
-            let looks = simulation::check_operation(&parts.headers, &operation);
+            let looks = simulation::check(&parts.headers, route.declared.looks);
             let segments = RawPathParams::from_request_parts(&mut parts, &()).await;
             let named = segments.is_ok();
             let received = Arc::new(Received {
                 parts,
                 segments: segments.ok(),
-                method,
-                operation,
+                route,
                 denied: OnceLock::new(),
                 label: Label::default(),
             });

@@ -10,9 +10,46 @@ use portreeve_service::{Asked, Caller, Changed, Changes, Portreeve, ServiceError
 use serde_json::Value as Json;
 
 use crate::ask::{Answer, Ask};
+use crate::decode::DELETE;
 use crate::decode::{self, Batch};
 use crate::denials;
 use crate::encode::{data, json_bytes};
+use crate::error::{
+    BAD_CONDITION, BAD_QUERY, BAD_VALUE, CONFLICT, INCOMPLETE, PARTLY_FORBIDDEN,
+    PRECONDITION_FAILED, REFERENCED, TOO_MANY_RECORDS, TOO_SLOW, UNCONDITIONAL_CHANGE,
+    UNKNOWN_FIELD,
+};
+use crate::route::{Route, Rule, delete, patch, post};
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        patch("/v1/records/{collection}", "records.update-many", Rule::Records("data.update.many", None), update)
+            .about("Change several records: named, or chosen by a filter")
+            .body(
+                "{ keys: [Key], set: Record } | { records: [Record] } | { filter: any, set: Record, narrow?: flag | null }",
+                r#"{"keys":[1,2],"set":{"title":"Greek"}}"#,
+            )
+            .gives(200, "{ data: [Record] } | { data: Counted }")
+            .codes(&[&UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &REFERENCED, &INCOMPLETE, &PRECONDITION_FAILED, &BAD_CONDITION, &BAD_QUERY, &TOO_MANY_RECORDS, &PARTLY_FORBIDDEN, &UNCONDITIONAL_CHANGE, &TOO_SLOW])
+            .writes(),
+        delete("/v1/records/{collection}", "records.delete-many", Rule::Records("data.delete.many", None), remove)
+            .about("Delete several records: named, or chosen by a filter")
+            .query(DELETE)
+            .gives(200, "{ data: Counted }")
+            .codes(&[&UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &REFERENCED, &INCOMPLETE, &PRECONDITION_FAILED, &BAD_CONDITION, &BAD_QUERY, &TOO_MANY_RECORDS, &PARTLY_FORBIDDEN, &UNCONDITIONAL_CHANGE, &TOO_SLOW])
+            .writes(),
+        post("/v1/changes", "changes", Rule::Records("data.update.many", None), changes)
+            .about("Create, change and delete records of several collections, all or none")
+            .body(
+                "{ changes: [{ create?: text, update?: text, delete?: text, upsert?: text, key?: Key, on?: text, set?: Record }] }",
+                r#"{"changes":[{"create":"courses","set":{"id":900,"title":"Greek"}},{"update":"courses","key":1,"set":{"title":"Latin I"}}]}"#,
+            )
+            .gives(200, "{ data: [{ result: 'created' | 'updated', record: Record } | { result: 'deleted', key: Key }] }")
+            .codes(&[&UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &REFERENCED, &INCOMPLETE, &PRECONDITION_FAILED, &BAD_CONDITION, &BAD_QUERY, &TOO_MANY_RECORDS, &PARTLY_FORBIDDEN, &UNCONDITIONAL_CHANGE, &TOO_SLOW])
+            .writes(),
+    ]
+}
 
 pub(crate) async fn create(ask: &Ask, asked: &[Asked]) -> Answer {
     let changes = run(ask, asked).await?;
@@ -40,7 +77,7 @@ pub(crate) async fn update(mut ask: Ask) -> Answer {
     }
 }
 
-pub(crate) async fn delete(ask: Ask) -> Answer {
+pub(crate) async fn remove(ask: Ask) -> Answer {
     // A token that is no good is told before what is missing in the query.
     ask.caller().await?;
     ask.no_condition()?;

@@ -8,9 +8,37 @@ use crate::ask::{Answer, Ask};
 use crate::decode::Object;
 use crate::encode::json;
 use crate::error::Failure;
+use crate::error::{
+    BAD_QUERY, BAD_VALUE, FORBIDDEN, NOT_FOUND, POLICY_CHANGED, UNAUTHENTICATED, UNKNOWN_ACTION,
+    UNKNOWN_COLLECTION, UNKNOWN_FIELD, UNKNOWN_USER,
+};
+use crate::route::{Route, Rule, post};
 
 const CHECK: &[&str] = &["subject", "action", "collection", "key", "send"];
 const EXPLAIN: &[&str] = &["decision", "subject", "action", "collection", "key", "send"];
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        post("/v1/check", "check", Rule::Anybody, check)
+            .about("May I? About others with policy.simulate")
+            .body(
+                "{ subject?: text | null, action: text, collection?: text | null, key?: Key | null, send?: { *: any } | null }",
+                r#"{"action":"data.read","collection":"grades","key":1}"#,
+            )
+            .gives(200, "{ decision: 'allow' | 'deny', limited?: flag, policy_version: integer }")
+            .codes(&[&UNAUTHENTICATED, &FORBIDDEN, &NOT_FOUND, &UNKNOWN_ACTION, &UNKNOWN_COLLECTION, &UNKNOWN_FIELD, &UNKNOWN_USER, &BAD_VALUE, &POLICY_CHANGED, &BAD_QUERY])
+            .denied_as("policy.simulate"),
+        post("/v1/explain", "explain", Rule::May(&["policy.explain"]), explain)
+            .about("Why, or why not; what a decision id stands for")
+            .body(
+                "{ decision?: text | null, subject?: text | null, action?: text | null, collection?: text | null, key?: Key | null, send?: { *: any } | null }",
+                r#"{"subject":"user:bo","action":"data.read","collection":"grades","key":1}"#,
+            )
+            .gives(200, "Explained | ExplainedDecision")
+            .codes(&[&NOT_FOUND, &UNKNOWN_ACTION, &UNKNOWN_COLLECTION, &UNKNOWN_FIELD, &UNKNOWN_USER, &BAD_VALUE, &POLICY_CHANGED, &BAD_QUERY]),
+    ]
+}
 
 pub(crate) async fn check(mut ask: Ask) -> Answer {
     ask.no_parameters()?;

@@ -7,12 +7,57 @@ use portreeve_service::{AlterCollection, Applied, Portreeve};
 use serde_json::{Value as Json, json};
 
 use crate::ask::{Answer, Ask};
-use crate::decode::{Object, Parameters};
+use crate::decode::Object;
 use crate::encode::{data, json, located, nothing};
 use crate::error::Failure;
+use crate::error::{
+    BAD_CHANGE, BAD_POLICY, DROPS_UNCONFIRMED, EXISTS, FORBIDDEN, NAMED_BY_POLICY, NOT_FOUND,
+    POLICY_CHANGED, UNAUTHENTICATED, UNKNOWN_COLLECTION, UNKNOWN_FIELD, UNKNOWN_ROLE,
+};
+use crate::route::{Route, Rule, delete, get, patch, post};
 
 /// More changes at once are no change but another policy: apply that.
 const MAX_CHANGES: usize = 100;
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/v1/collections", "collections.list", Rule::Anybody, list)
+            .about("The collections there are for whoever asks")
+            .gives(200, "{ data: [Collection] }")
+            .codes(&[&UNAUTHENTICATED, &FORBIDDEN, &NOT_FOUND, &UNKNOWN_ROLE, &POLICY_CHANGED])
+            .looks(),
+        post("/v1/collections", "collections.create", Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]), create)
+            .about("Make a collection")
+            .body(
+                "{ name: text, *: any }",
+                r#"{"name":"library/books","key":{"id":"integer"},"fields":{"title":{"type":"text","required":true},"lent_to":{"to":"users"}}}"#,
+            )
+            .gives(201, "{ collection: text, changed: flag, policy_version: integer }")
+            .codes(&[&EXISTS, &BAD_POLICY, &BAD_CHANGE])
+            .writes(),
+        get("/v1/collections/{collection}", "collections.one", Rule::Anybody, one)
+            .about("One collection, as whoever asks knows it")
+            .gives(200, "{ data: Collection }")
+            .codes(&[&UNAUTHENTICATED, &FORBIDDEN, &UNKNOWN_ROLE, &POLICY_CHANGED])
+            .looks(),
+        patch("/v1/collections/{collection}", "collections.alter", Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]), alter)
+            .about("Change a collection: all changes or none")
+            .body(
+                "{ changes: [{ change: text, *: any }], confirm_drops?: flag | null }",
+                r#"{"changes":[{"change":"add_field","name":"pages","field":"integer"}]}"#,
+            )
+            .gives(200, "{ collection: text, changed: flag, policy_version: integer }")
+            .codes(&[&UNKNOWN_COLLECTION, &UNKNOWN_FIELD, &BAD_POLICY, &BAD_CHANGE, &NAMED_BY_POLICY, &DROPS_UNCONFIRMED, &EXISTS])
+            .writes(),
+        delete("/v1/collections/{collection}", "collections.delete", Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]), remove)
+            .about("Drop a collection and its records")
+            .query(&["confirm_drops"])
+            .gives(204, "")
+            .codes(&[&UNKNOWN_COLLECTION, &BAD_POLICY, &BAD_CHANGE, &NAMED_BY_POLICY, &DROPS_UNCONFIRMED])
+            .writes(),
+    ]
+}
 
 pub(crate) async fn list(ask: Ask) -> Answer {
     ask.no_parameters()?;
@@ -83,8 +128,8 @@ fn changes(body: &mut Object) -> Result<Vec<AlterCollection>, Failure> {
     items.into_iter().enumerate().map(one).collect()
 }
 
-pub(crate) async fn delete(ask: Ask) -> Answer {
-    let mut parameters = Parameters::read(ask.query(), &["confirm_drops"])?;
+pub(crate) async fn remove(ask: Ask) -> Answer {
+    let mut parameters = ask.parameters()?;
     let confirm_drops = parameters.take_flag("confirm_drops")?;
     let name = ask.collection()?;
     let caller = ask.account().await?;

@@ -2,6 +2,7 @@
 //! and members.
 
 mod catalogue;
+pub(crate) mod codes;
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -16,7 +17,7 @@ use portreeve_http::{
 use portreeve_service::{Portreeve, ServiceError};
 
 use crate::ask::Received;
-use catalogue::*;
+pub(crate) use catalogue::*;
 pub use catalogue::{CODES, Code};
 
 /// No detail is longer: what was sent may be in it.

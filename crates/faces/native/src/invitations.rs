@@ -5,6 +5,26 @@ use portreeve_service::Invitation;
 
 use crate::ask::{Answer, Ask};
 use crate::encode::{data, located};
+use crate::error::{
+    BAD_VALUE, CONFLICT, INCOMPLETE, INVALID, MAIL_OFF, UNKNOWN_FIELD, UNKNOWN_PROFILE,
+    UNKNOWN_ROLE, USER_EXISTS,
+};
+use crate::route::{Route, Rule, post};
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        post("/v1/invitations", "invitations.create", Rule::Administrator, create)
+            .about("Invite somebody")
+            .body(
+                "{ email: text, roles?: [text] | null, profiles?: [text] | null, values?: { *: any } | null, link?: text | null }",
+                r#"{"email":"dora@home.example","roles":["student"]}"#,
+            )
+            .gives(201, "{ data: Account }")
+            .codes(&[&INVALID, &MAIL_OFF, &USER_EXISTS, &UNKNOWN_ROLE, &UNKNOWN_PROFILE, &UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &INCOMPLETE])
+            .writes(),
+    ]
+}
 
 pub(crate) async fn create(mut ask: Ask) -> Answer {
     ask.no_parameters()?;

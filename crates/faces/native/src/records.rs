@@ -13,15 +13,138 @@ use crate::batches;
 use crate::decode::{
     self, Creation, condition, known_already, next_cursor, put_condition, sent_fields,
 };
+use crate::decode::{LIST, ONE};
 use crate::encode::{json_bytes, located, nothing, tagged};
+use crate::error::{
+    BAD_CONDITION, BAD_QUERY, BAD_VALUE, CONFLICT, INCOMPLETE, PRECONDITION_FAILED, REFERENCED,
+    TOO_MANY_RECORDS, TOO_SLOW, UNKNOWN_FIELD,
+};
+use crate::route::{Route, Rule, delete, get, patch, post, put};
 use crate::simulation::Sight;
 
-const LIST: &[u8] = b"{\"data\":[";
-const ONE: &[u8] = b"{\"data\":";
+const LIST_START: &[u8] = b"{\"data\":[";
+const ONE_START: &[u8] = b"{\"data\":";
 
 /// Twenty records of a usual size fit without growing.
 const LIST_CAPACITY: usize = 8 * 1024;
 const ONE_CAPACITY: usize = 1024;
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get(
+            "/v1/records/{collection}",
+            "records.list",
+            Rule::Records("data.read.many", None),
+            list,
+        )
+        .about("List records")
+        .query(LIST)
+        .gives(200, "{ data: [Record], page: Page }")
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW])
+        .looks(),
+        post(
+            "/v1/records/{collection}",
+            "records.create",
+            Rule::Records("data.create.one", None),
+            create,
+        )
+        .about("Create a record, or several")
+        .body("Record | [Record]", r#"{"title":"Greek"}"#)
+        .gives(201, "{ data: Record | [Record] }")
+        .codes(&[
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &REFERENCED,
+            &INCOMPLETE,
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
+            &TOO_MANY_RECORDS,
+        ])
+        .writes(),
+        get(
+            "/v1/records/{collection}/{key}",
+            "records.one",
+            Rule::Records("data.read.one", None),
+            one,
+        )
+        .about("Read a record")
+        .query(ONE)
+        .gives(200, "{ data: Record }")
+        .gives(304, "")
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &BAD_CONDITION])
+        .looks(),
+        put(
+            "/v1/records/{collection}/{key}",
+            "records.put",
+            Rule::Records("data.update.one", None),
+            put_record,
+        )
+        .about("Change a record, or make it under its key")
+        .body("Record", r#"{"title":"Greek"}"#)
+        .gives(200, "{ data: Record }")
+        .gives(201, "{ data: Record }")
+        .codes(&[
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &REFERENCED,
+            &INCOMPLETE,
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
+        ])
+        .writes(),
+        patch(
+            "/v1/records/{collection}/{key}",
+            "records.update",
+            Rule::Records("data.update.one", None),
+            update,
+        )
+        .about("Change a record")
+        .body("Record", r#"{"title":"Greek"}"#)
+        .gives(200, "{ data: Record }")
+        .codes(&[
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &REFERENCED,
+            &INCOMPLETE,
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
+        ])
+        .writes(),
+        delete(
+            "/v1/records/{collection}/{key}",
+            "records.delete",
+            Rule::Records("data.delete.one", None),
+            remove,
+        )
+        .about("Delete a record")
+        .gives(204, "")
+        .codes(&[
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &REFERENCED,
+            &INCOMPLETE,
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
+        ])
+        .writes(),
+        get(
+            "/v1/audit",
+            "audit.list",
+            Rule::Records("data.read.many", Some("audit")),
+            audit,
+        )
+        .about("The audit trail, a collection like any other")
+        .query(LIST)
+        .gives(200, "{ data: [Record], page: Page }")
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW])
+        .looks(),
+    ]
+}
 
 pub(crate) async fn list(ask: Ask) -> Answer {
     let collection = ask.collection()?;
@@ -38,7 +161,7 @@ pub(crate) async fn list_of(ask: Ask, collection: CollectionName) -> Answer {
     let asked = decode::list(collection, ask.query())?;
     let sight = ask.sight().await?;
     let limit = asked.request.limit;
-    let sink = JsonSink::new(LIST, LIST_CAPACITY);
+    let sink = JsonSink::new(LIST_START, LIST_CAPACITY);
     let (sink, outcome) = ask.portreeve().list(&sight, asked.request, sink).await?;
     let mut bytes = sink.into_bytes();
     close_list(&mut bytes, limit, asked.stamp, &outcome);
@@ -80,14 +203,14 @@ pub(crate) async fn one_of(
     let query = decode::one(collection, ask.query())?;
     // Only the whole record is what a change can be made to depend on.
     let whole = query.fields.is_none() && query.expand.is_empty();
-    let sink = JsonSink::new(ONE, ONE_CAPACITY);
+    let sink = JsonSink::new(ONE_START, ONE_CAPACITY);
     let sink = ask.portreeve().record(sight, query, key, sink).await?;
     let mut bytes = sink.into_bytes();
     if !whole {
         bytes.push(b'}');
         return Ok(json_bytes(ask.portreeve(), StatusCode::OK, bytes));
     }
-    let tag = EntityTag::of_json(&bytes[ONE.len()..]);
+    let tag = EntityTag::of_json(&bytes[ONE_START.len()..]);
     bytes.push(b'}');
     let response = if known_already(ask.headers(), tag)? {
         let mut response = nothing();
@@ -117,7 +240,7 @@ pub(crate) async fn create(mut ask: Ask) -> Answer {
     Ok(made(portreeve, collection, &written))
 }
 
-pub(crate) async fn put(mut ask: Ask) -> Answer {
+pub(crate) async fn put_record(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
     let condition = put_condition(ask.headers())?;
     let collection = ask.collection()?;
@@ -162,7 +285,7 @@ pub(crate) async fn update(mut ask: Ask) -> Answer {
     Ok(record(portreeve, StatusCode::OK, &written))
 }
 
-pub(crate) async fn delete(ask: Ask) -> Answer {
+pub(crate) async fn remove(ask: Ask) -> Answer {
     ask.no_parameters()?;
     let condition = &condition(ask.headers())?;
     let collection = &ask.collection()?;
@@ -189,7 +312,7 @@ fn made(portreeve: &Portreeve, collection: &CollectionName, written: &Written) -
 
 pub(crate) fn record(portreeve: &Portreeve, status: StatusCode, written: &Written) -> Response {
     let mut bytes = Vec::with_capacity(ONE_CAPACITY);
-    bytes.extend_from_slice(ONE);
+    bytes.extend_from_slice(ONE_START);
     written.write_json(&mut bytes);
     bytes.push(b'}');
     tagged(json_bytes(portreeve, status, bytes), written.tag())

@@ -7,12 +7,75 @@ use portreeve_service::{ListRequest, SessionView, parse_rule, take_literals};
 use serde_json::{Value as Json, json};
 
 use crate::ask::{Answer, Ask};
-use crate::decode::Parameters;
 use crate::encode::{data, json_bytes, nothing};
 use crate::error::Failure;
+use crate::error::{UNAUTHENTICATED, UNKNOWN_FIELD};
+use crate::route::{Route, Rule, delete, get};
 
 /// No account has more than are listed.
 const MOST: u32 = 1_000;
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get(
+            "/v1/sessions",
+            "sessions.list",
+            Rule::May(&["account.sessions"]),
+            list,
+        )
+        .about("One's own sessions")
+        .gives(200, "{ data: [Session] }"),
+        delete(
+            "/v1/sessions",
+            "sessions.end-all",
+            Rule::May(&["account.sessions"]),
+            end_all,
+        )
+        .about("End one's own sessions: all, or all others")
+        .query(&["others"])
+        .gives(200, "{ data: { ended: integer } }")
+        .writes(),
+        delete(
+            "/v1/sessions/{session}",
+            "sessions.end",
+            Rule::May(&["account.sessions"]),
+            end,
+        )
+        .about("End one of one's own sessions")
+        .gives(204, "")
+        .writes(),
+        get(
+            "/v1/users/{user}/sessions",
+            "users.sessions",
+            Rule::Records("data.read.many", Some("sessions")),
+            list_of,
+        )
+        .about("The sessions of an account")
+        .gives(200, "{ data: [Record] }")
+        .codes(&[&UNAUTHENTICATED, &UNKNOWN_FIELD]),
+        delete(
+            "/v1/users/{user}/sessions",
+            "users.end-sessions",
+            Rule::Records("data.update.one", Some("users")),
+            end_all_of,
+        )
+        .about("End the sessions of an account that one may change wholly")
+        .gives(200, "{ data: { ended: integer } }")
+        .codes(&[&UNAUTHENTICATED])
+        .writes(),
+        delete(
+            "/v1/users/{user}/sessions/{session}",
+            "users.end-session",
+            Rule::Records("data.update.one", Some("users")),
+            end_of,
+        )
+        .about("End one session of an account that one may change wholly")
+        .gives(204, "")
+        .codes(&[&UNAUTHENTICATED])
+        .writes(),
+    ]
+}
 
 pub(crate) async fn list(ask: Ask) -> Answer {
     ask.no_parameters()?;
@@ -47,7 +110,7 @@ pub(crate) async fn end(ask: Ask) -> Answer {
 }
 
 pub(crate) async fn end_all(ask: Ask) -> Answer {
-    let mut parameters = Parameters::read(ask.query(), &["others"])?;
+    let mut parameters = ask.parameters()?;
     let but_this = parameters.take_flag("others")?;
     let caller = ask.account().await?;
     let portreeve = ask.portreeve();

@@ -5,6 +5,23 @@ use serde_json::json;
 
 use crate::ask::{Answer, Ask};
 use crate::encode::json;
+use crate::error::{INVALID, SETUP_CLOSED, USER_EXISTS, WRONG_SETUP_CODE};
+use crate::route::{Route, Rule, post};
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        post("/v1/setup", "setup", Rule::Holder("the setup code"), setup)
+            .about("Make the first administrator")
+            .body(
+                "{ code: text, username: text, email?: text | null, password: text }",
+                r#"{"code":"k7wm-2hq9-xv3c-p8nd","username":"vera","email":"vera@school.example","password":"keeps the books"}"#,
+            )
+            .gives(201, "{ user: Account }")
+            .codes(&[&WRONG_SETUP_CODE, &SETUP_CLOSED, &INVALID, &USER_EXISTS])
+            .writes(),
+    ]
+}
 
 pub(crate) async fn setup(mut ask: Ask) -> Answer {
     ask.no_parameters()?;

@@ -10,6 +10,8 @@ use serde_json::{Value as Json, json};
 use crate::ask::{Answer, Ask, cookie, told, with_cookie};
 use crate::encode::{json, nothing};
 use crate::error::Failure;
+use crate::error::{CROSS_SITE, INVALID_TOKEN, SETUP_REQUIRED, WRONG_CREDENTIALS};
+use crate::route::{Route, Rule, post};
 
 // By what a session is held, as the body says it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,50 @@ fn held(mode: Option<&str>) -> Result<Held, Failure> {
             "must be 'token', 'refresh' or 'cookie'",
         )),
     }
+}
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        post(
+            "/v1/auth/sign-in",
+            "auth.sign-in",
+            Rule::Holder("name and password"),
+            sign_in,
+        )
+        .about("Begin a session")
+        .body(
+            "{ login: text, password: text, mode?: 'token' | 'refresh' | 'cookie' | null }",
+            r#"{"login":"anna","password":"correct horse"}"#,
+        )
+        .gives(200, "SignedIn")
+        .codes(&[&WRONG_CREDENTIALS, &CROSS_SITE, &SETUP_REQUIRED])
+        .throttled("sign-in")
+        .writes(),
+        post(
+            "/v1/auth/refresh",
+            "auth.refresh",
+            Rule::Holder("a refresh token"),
+            refresh,
+        )
+        .about("The next token for a refresh token, which is used up")
+        .body(
+            "{ refresh_token: text }",
+            r#"{"refresh_token":"prr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#,
+        )
+        .gives(200, "SignedIn")
+        .codes(&[&INVALID_TOKEN, &SETUP_REQUIRED])
+        .writes(),
+        post(
+            "/v1/auth/sign-out",
+            "auth.sign-out",
+            Rule::SignedIn,
+            sign_out,
+        )
+        .about("End the session")
+        .gives(204, "")
+        .writes(),
+    ]
 }
 
 pub(crate) async fn sign_in(mut ask: Ask) -> Answer {

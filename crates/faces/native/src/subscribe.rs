@@ -10,7 +10,10 @@ use portreeve_service::{EndReason, Happening, ResetReason, Subscription, Told, T
 
 use crate::ask::{Answer, Ask};
 use crate::decode;
+use crate::decode::SUBSCRIBE;
 use crate::encode::with_policy_version;
+use crate::error::{BAD_QUERY, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_FIELD};
+use crate::route::{Route, Rule, get};
 
 /// So many events wait for a reader besides what the connection itself takes.
 const WAITING: usize = 4;
@@ -22,6 +25,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const FAREWELL: Duration = Duration::from_secs(30);
 
 const LAST_EVENT_ID: &str = "last-event-id";
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get(
+            "/v1/subscribe",
+            "subscribe",
+            Rule::Records("data.subscribe", None),
+            subscribe,
+        )
+        .about("Be told of changes")
+        .query(SUBSCRIBE)
+        .gives_as(200, "text/event-stream")
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_MANY_SUBSCRIPTIONS]),
+    ]
+}
 
 pub(crate) async fn subscribe(ask: Ask) -> Answer {
     let request = decode::subscribe(ask.query())?;

@@ -5,6 +5,53 @@ use portreeve_service::NewTemplate;
 
 use crate::ask::{Answer, Ask};
 use crate::encode::{data, nothing};
+use crate::error::INVALID;
+use crate::route::{Route, Rule, delete, get, put};
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get(
+            "/v1/templates",
+            "templates.list",
+            Rule::May(&["server.settings"]),
+            list,
+        )
+        .about("The words of mails")
+        .gives(200, "{ data: [Template] }"),
+        get(
+            "/v1/templates/{template}",
+            "templates.one",
+            Rule::May(&["server.settings"]),
+            one,
+        )
+        .about("The words of one kind of mail")
+        .gives(200, "{ data: Template }"),
+        put(
+            "/v1/templates/{template}",
+            "templates.put",
+            Rule::May(&["server.settings"]),
+            put_template,
+        )
+        .about("Own words for a kind of mail")
+        .body(
+            "{ subject: text, text: text, html?: text | null }",
+            r#"{"subject":"A new password","text":"Your code is {{code}}. {{link}}"}"#,
+        )
+        .gives(200, "{ data: Template }")
+        .codes(&[&INVALID])
+        .writes(),
+        delete(
+            "/v1/templates/{template}",
+            "templates.delete",
+            Rule::May(&["server.settings"]),
+            remove,
+        )
+        .about("Back to the built-in words")
+        .gives(204, "")
+        .writes(),
+    ]
+}
 
 pub(crate) async fn list(ask: Ask) -> Answer {
     ask.no_parameters()?;
@@ -22,7 +69,7 @@ pub(crate) async fn one(ask: Ask) -> Answer {
     Ok(data(portreeve, StatusCode::OK, &template))
 }
 
-pub(crate) async fn put(mut ask: Ask) -> Answer {
+pub(crate) async fn put_template(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
     let caller = ask.account().await?;
     let mut body = ask.object(&["subject", "text", "html"]).await?;
@@ -38,7 +85,7 @@ pub(crate) async fn put(mut ask: Ask) -> Answer {
     Ok(data(portreeve, StatusCode::OK, &template))
 }
 
-pub(crate) async fn delete(ask: Ask) -> Answer {
+pub(crate) async fn remove(ask: Ask) -> Answer {
     ask.no_parameters()?;
     let caller = ask.account().await?;
     ask.portreeve()

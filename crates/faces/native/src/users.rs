@@ -7,9 +7,62 @@ use portreeve_service::{Eyes, NewUser, ServiceError, UserChange, UserField};
 use serde_json::{Map, Value as Json};
 
 use crate::ask::{Answer, Ask};
+use crate::decode::{LIST, ONE};
 use crate::encode::{data, located, nothing};
 use crate::error::Failure;
+use crate::error::{
+    BAD_CONDITION, BAD_QUERY, BAD_VALUE, BEYOND_OWN_RIGHTS, CONFLICT, INCOMPLETE, INVALID,
+    LAST_ADMINISTRATOR, REFERENCED, TOO_SLOW, UNKNOWN_FIELD, UNKNOWN_PROFILE, UNKNOWN_ROLE,
+    UNKNOWN_USER, USER_EXISTS,
+};
 use crate::records;
+use crate::route::{Route, Rule, delete, get, patch, post};
+
+/// The routes of this noun.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/v1/users", "users.list", Rule::Records("data.read.many", Some("users")), list)
+            .about("List accounts")
+            .query(LIST)
+            .gives(200, "{ data: [Record], page: Page }")
+            .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW]),
+        post("/v1/users", "users.create", Rule::Records("data.create.one", Some("users")), create)
+            .about("Make an account")
+            .body(
+                "{ username?: text | null, email?: text | null, password?: text | null, key?: text | null, status?: text | null, confirmed?: flag | null, provider?: text | null, roles?: [text] | null, profiles?: [text] | null, values?: { *: any } | null }",
+                r#"{"username":"cleo","password":"cleo-learns-4","roles":["student"]}"#,
+            )
+            .gives(201, "{ data: { roles: [text], profiles: [text], *: any } }")
+            .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &USER_EXISTS, &UNKNOWN_ROLE, &UNKNOWN_PROFILE, &UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &INCOMPLETE])
+            .writes(),
+        get("/v1/users/{user}", "users.one", Rule::Records("data.read.one", Some("users")), one)
+            .about("One account")
+            .query(ONE)
+            .gives(200, "{ data: Record }")
+            .gives(304, "")
+            .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &BAD_CONDITION, &UNKNOWN_USER]),
+        patch("/v1/users/{user}", "users.update", Rule::Records("data.update.one", Some("users")), update)
+            .about("Change an account")
+            .body(
+                "{ username?: text | null, email?: text | null, key?: text | null, status?: text | null, confirmed?: flag | null, provider?: text | null, values?: { *: any } | null }",
+                r#"{"username":"bo-b","confirmed":true}"#,
+            )
+            .gives(200, "{ data: Record }")
+            .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &USER_EXISTS, &LAST_ADMINISTRATOR, &UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &INCOMPLETE, &BAD_CONDITION, &UNKNOWN_USER])
+            .writes(),
+        delete("/v1/users/{user}", "users.delete", Rule::Records("data.delete.one", Some("users")), remove)
+            .about("End an account")
+            .gives(204, "")
+            .codes(&[&BEYOND_OWN_RIGHTS, &LAST_ADMINISTRATOR, &REFERENCED, &BAD_CONDITION, &UNKNOWN_USER])
+            .writes(),
+        post("/v1/users/{user}/password", "users.set-password", Rule::Records("data.update.one", Some("users")), set_password)
+            .about("A new password for an account")
+            .body("{ password: text }", r#"{"password":"bo-learns-2"}"#)
+            .gives(204, "")
+            .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &UNKNOWN_USER])
+            .writes(),
+    ]
+}
 
 pub(crate) async fn list(ask: Ask) -> Answer {
     records::list_of(ask, users()).await
@@ -98,7 +151,7 @@ pub(crate) async fn update(mut ask: Ask) -> Answer {
     Ok(records::record(portreeve, StatusCode::OK, &written))
 }
 
-pub(crate) async fn delete(ask: Ask) -> Answer {
+pub(crate) async fn remove(ask: Ask) -> Answer {
     ask.no_parameters()?;
     ask.no_condition()?;
     let (portreeve, ask) = (ask.portreeve(), &ask);

@@ -7,7 +7,7 @@ use super::Parameters;
 use super::list::{MAX_LIMIT, MAX_OFFSET, filter, operand, search};
 use crate::error::Failure;
 
-const AGGREGATES: &[&str] = &[
+pub(crate) const AGGREGATES: &[&str] = &[
     "group",
     "count",
     "count_distinct",

@@ -18,7 +18,7 @@ pub(crate) enum Batch {
 }
 
 const UPDATE: &[&str] = &["keys", "records", "filter", "set", "narrow"];
-const DELETE: &[&str] = &["keys", "filter", "narrow"];
+pub(crate) const DELETE: &[&str] = &["keys", "filter", "narrow"];
 const CHANGES: &[&str] = &["changes"];
 const CHANGE: &[&str] = &["create", "update", "delete", "upsert", "key", "on", "set"];
 const DOERS: [&str; 4] = ["create", "update", "delete", "upsert"];

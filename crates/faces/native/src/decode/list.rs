@@ -12,10 +12,10 @@ use super::cursor::read_cursor;
 use super::{Parameters, stamp};
 use crate::error::Failure;
 
-const LIST: &[&str] = &[
+pub(crate) const LIST: &[&str] = &[
     "filter", "sort", "fields", "expand", "limit", "offset", "cursor", "search", "total",
 ];
-const ONE: &[&str] = &["fields", "expand"];
+pub(crate) const ONE: &[&str] = &["fields", "expand"];
 
 const DEFAULT_LIMIT: u32 = 50;
 pub(super) const MAX_LIMIT: u64 = 1_000;

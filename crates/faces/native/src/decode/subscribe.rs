@@ -7,7 +7,7 @@ use super::Parameters;
 use super::list::{filter, path};
 use crate::error::Failure;
 
-const SUBSCRIBE: &[&str] = &["collection", "filter", "fields"];
+pub(crate) const SUBSCRIBE: &[&str] = &["collection", "filter", "fields"];
 
 /// Reads the parameters of a subscription.
 pub(crate) fn subscribe(query: &str) -> Result<SubscribeRequest, Failure> {
