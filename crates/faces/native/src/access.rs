@@ -40,7 +40,7 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .gives(
             200,
-            "{ planned_on: integer, changes: [Change], drops: [Dropped] }",
+            "{ planned_on: integer, changes: [PolicyChange], drops: [Dropped] }",
         )
         .codes(&[&BAD_POLICY, &BAD_CHANGE, &NAMED_BY_POLICY, &HELD]),
         post(
@@ -56,7 +56,7 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .gives(
             200,
-            "{ changed: flag, policy_version: integer, changes: [Change] }",
+            "{ changed: flag, policy_version: integer, changes: [PolicyChange] }",
         )
         .codes(&[
             &BAD_POLICY,

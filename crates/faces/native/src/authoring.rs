@@ -35,83 +35,284 @@ macro_rules! author {
 /// The routes of this noun.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        get("/v1/roles", "roles.list", Rule::Records("data.read.many", Some("roles")), roles)
-            .about("List roles")
-            .query(LIST)
-            .gives(200, "{ data: [Record], page: Page }")
-            .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW]),
-        post("/v1/roles", "roles.create", Rule::May(&["access.author"]), create_role)
-            .about("A new role: its key, and the members of its definition")
-            .body("{ key: text, why?: text | null, *: any }", r#"{"key":"editor","label":"Editor","permissions":[{"allow":"data.read","on":"courses"}],"why":"a first one"}"#)
-            .gives(201, "{ role: text, changed: flag, policy_version: integer }")
-            .codes(&[&EXISTS, &BEYOND_OWN_RIGHTS, &BAD_POLICY, &BUILT_IN, &HELD, &INVALID, &LAST_ADMINISTRATOR, &NAMED_BY_POLICY, &UNKNOWN_ROLE, &UNKNOWN_PROFILE])
-            .writes(),
-        get("/v1/roles/{role}", "roles.one", Rule::Records("data.read.many", Some("roles")), role)
-            .about("One role with its definition")
-            .gives(200, "{ data: Record }")
-            .codes(&[&UNAUTHENTICATED]),
-        put("/v1/roles/{role}", "roles.put", Rule::May(&["access.author"]), put_role)
-            .about("Another definition of a role, as a whole")
-            .body("{ why?: text | null, *: any }", r#"{"permissions":[{"allow":"data.read","on":"courses","fields":["id","title"]}]}"#)
-            .gives(200, "{ role: text, changed: flag, policy_version: integer }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &BAD_POLICY, &BUILT_IN, &HELD, &INVALID, &LAST_ADMINISTRATOR, &NAMED_BY_POLICY, &UNKNOWN_ROLE, &UNKNOWN_PROFILE])
-            .writes(),
-        patch("/v1/roles/{role}", "roles.change", Rule::May(&["access.author"]), change_role)
-            .about("Other members of a role")
-            .body("{ why?: text | null, add?: [any] | null, remove?: [any] | null, cells?: [{ action: text, on: text, permissions?: [any] | null }] | null, *: any }", r#"{"label":"Pupil","add":[{"allow":"data.read","on":"courses","fields":["secret"]}]}"#)
-            .gives(200, "{ role: text, changed: flag, policy_version: integer }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &BAD_POLICY, &BUILT_IN, &HELD, &INVALID, &LAST_ADMINISTRATOR, &NAMED_BY_POLICY, &UNKNOWN_ROLE, &UNKNOWN_PROFILE])
-            .writes(),
-        delete("/v1/roles/{role}", "roles.delete", Rule::May(&["access.author"]), delete_role)
-            .about("A role falls away")
-            .query(&["unbind", "why"])
-            .gives(200, "{ role: text, changed: flag, policy_version: integer }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &BAD_POLICY, &BUILT_IN, &HELD, &INVALID, &LAST_ADMINISTRATOR, &NAMED_BY_POLICY, &UNKNOWN_ROLE, &UNKNOWN_PROFILE])
-            .writes(),
-
-        get("/v1/profiles", "profiles.list", Rule::Records("data.read.many", Some("profiles")), profiles)
-            .about("List profiles")
-            .query(LIST)
-            .gives(200, "{ data: [Record], page: Page }")
-            .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW]),
-        post("/v1/profiles", "profiles.create", Rule::May(&["access.author"]), create_profile)
-            .about("A new profile: its key, and the members of its definition")
-            .body("{ key: text, why?: text | null, *: any }", r#"{"key":"class","roles":["student"]}"#)
-            .gives(201, "{ profile: text, changed: flag, policy_version: integer }")
-            .codes(&[&EXISTS, &BEYOND_OWN_RIGHTS, &BAD_POLICY, &BUILT_IN, &HELD, &INVALID, &LAST_ADMINISTRATOR, &NAMED_BY_POLICY, &UNKNOWN_ROLE, &UNKNOWN_PROFILE])
-            .writes(),
-        get("/v1/profiles/{profile}", "profiles.one", Rule::Records("data.read.many", Some("profiles")), profile)
-            .about("One profile with its definition")
-            .gives(200, "{ data: Record }")
-            .codes(&[&UNAUTHENTICATED]),
-        put("/v1/profiles/{profile}", "profiles.put", Rule::May(&["access.author"]), put_profile)
-            .about("Another definition of a profile, as a whole")
-            .body("{ why?: text | null, *: any }", r#"{"roles":["student"],"label":"A class"}"#)
-            .gives(200, "{ profile: text, changed: flag, policy_version: integer }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &BAD_POLICY, &BUILT_IN, &HELD, &INVALID, &LAST_ADMINISTRATOR, &NAMED_BY_POLICY, &UNKNOWN_ROLE, &UNKNOWN_PROFILE])
-            .writes(),
-        patch("/v1/profiles/{profile}", "profiles.change", Rule::May(&["access.author"]), change_profile)
-            .about("Other members of a profile")
-            .body("{ why?: text | null, *: any }", r#"{"label":"A class"}"#)
-            .gives(200, "{ profile: text, changed: flag, policy_version: integer }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &BAD_POLICY, &BUILT_IN, &HELD, &INVALID, &LAST_ADMINISTRATOR, &NAMED_BY_POLICY, &UNKNOWN_ROLE, &UNKNOWN_PROFILE])
-            .writes(),
-        delete("/v1/profiles/{profile}", "profiles.delete", Rule::May(&["access.author"]), delete_profile)
-            .about("A profile falls away")
-            .query(&["unbind", "why"])
-            .gives(200, "{ profile: text, changed: flag, policy_version: integer }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &BAD_POLICY, &BUILT_IN, &HELD, &INVALID, &LAST_ADMINISTRATOR, &NAMED_BY_POLICY, &UNKNOWN_ROLE, &UNKNOWN_PROFILE])
-            .writes(),
-
-        get("/v1/registration", "registration.show", Rule::May(&["access.author"]), registration)
-            .about("What new accounts are bound to")
-            .gives(200, "{ data: { roles: [text] } }"),
-        put("/v1/registration", "registration.put", Rule::May(&["access.author"]), set_registration)
-            .about("What new accounts are bound to from now on")
-            .body("{ roles: [text], why?: text | null }", r#"{"roles":["user","student"]}"#)
-            .gives(200, "{ roles: [text], changed: flag, policy_version: integer }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &BAD_POLICY, &BUILT_IN, &HELD, &INVALID, &LAST_ADMINISTRATOR, &NAMED_BY_POLICY, &UNKNOWN_ROLE, &UNKNOWN_PROFILE])
-            .writes(),
+        get(
+            "/v1/roles",
+            "roles.list",
+            Rule::Records("data.read.many", Some("roles")),
+            roles,
+        )
+        .about("List roles")
+        .query(LIST)
+        .gives(200, "{ data: [Record], page: Page }")
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW]),
+        post(
+            "/v1/roles",
+            "roles.create",
+            Rule::May(&["access.author"]),
+            create_role,
+        )
+        .about("A new role: its key, and the members of its definition")
+        .body(
+            "NewDefinition",
+            r#"{"key":"editor","label":"Editor","permissions":[{"allow":"data.read",
+                    "on":"courses"}],"why":"a first one"}"#,
+        )
+        .gives(
+            201,
+            "{ role: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &EXISTS,
+            &BEYOND_OWN_RIGHTS,
+            &BAD_POLICY,
+            &BUILT_IN,
+            &HELD,
+            &INVALID,
+            &LAST_ADMINISTRATOR,
+            &NAMED_BY_POLICY,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+        ])
+        .writes(),
+        get(
+            "/v1/roles/{role}",
+            "roles.one",
+            Rule::Records("data.read.many", Some("roles")),
+            role,
+        )
+        .about("One role with its definition")
+        .gives(200, "{ data: Record }")
+        .codes(&[&UNAUTHENTICATED]),
+        put(
+            "/v1/roles/{role}",
+            "roles.put",
+            Rule::May(&["access.author"]),
+            put_role,
+        )
+        .about("Another definition of a role, as a whole")
+        .body(
+            "Definition",
+            r#"{"permissions":[{"allow":"data.read","on":"courses","fields":["id","title"]}]}"#,
+        )
+        .gives(
+            200,
+            "{ role: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &BAD_POLICY,
+            &BUILT_IN,
+            &HELD,
+            &INVALID,
+            &LAST_ADMINISTRATOR,
+            &NAMED_BY_POLICY,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+        ])
+        .writes(),
+        patch(
+            "/v1/roles/{role}",
+            "roles.change",
+            Rule::May(&["access.author"]),
+            change_role,
+        )
+        .about("Other members of a role")
+        .body(
+            "RoleChange",
+            r#"{"label":"Pupil","add":[{"allow":"data.read","on":"courses",
+                    "fields":["secret"]}]}"#,
+        )
+        .gives(
+            200,
+            "{ role: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &BAD_POLICY,
+            &BUILT_IN,
+            &HELD,
+            &INVALID,
+            &LAST_ADMINISTRATOR,
+            &NAMED_BY_POLICY,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+        ])
+        .writes(),
+        delete(
+            "/v1/roles/{role}",
+            "roles.delete",
+            Rule::May(&["access.author"]),
+            delete_role,
+        )
+        .about("A role falls away")
+        .query(&["unbind", "why"])
+        .gives(
+            200,
+            "{ role: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &BAD_POLICY,
+            &BUILT_IN,
+            &HELD,
+            &INVALID,
+            &LAST_ADMINISTRATOR,
+            &NAMED_BY_POLICY,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+        ])
+        .writes(),
+        get(
+            "/v1/profiles",
+            "profiles.list",
+            Rule::Records("data.read.many", Some("profiles")),
+            profiles,
+        )
+        .about("List profiles")
+        .query(LIST)
+        .gives(200, "{ data: [Record], page: Page }")
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW]),
+        post(
+            "/v1/profiles",
+            "profiles.create",
+            Rule::May(&["access.author"]),
+            create_profile,
+        )
+        .about("A new profile: its key, and the members of its definition")
+        .body("NewDefinition", r#"{"key":"class","roles":["student"]}"#)
+        .gives(
+            201,
+            "{ profile: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &EXISTS,
+            &BEYOND_OWN_RIGHTS,
+            &BAD_POLICY,
+            &BUILT_IN,
+            &HELD,
+            &INVALID,
+            &LAST_ADMINISTRATOR,
+            &NAMED_BY_POLICY,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+        ])
+        .writes(),
+        get(
+            "/v1/profiles/{profile}",
+            "profiles.one",
+            Rule::Records("data.read.many", Some("profiles")),
+            profile,
+        )
+        .about("One profile with its definition")
+        .gives(200, "{ data: Record }")
+        .codes(&[&UNAUTHENTICATED]),
+        put(
+            "/v1/profiles/{profile}",
+            "profiles.put",
+            Rule::May(&["access.author"]),
+            put_profile,
+        )
+        .about("Another definition of a profile, as a whole")
+        .body("Definition", r#"{"roles":["student"],"label":"A class"}"#)
+        .gives(
+            200,
+            "{ profile: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &BAD_POLICY,
+            &BUILT_IN,
+            &HELD,
+            &INVALID,
+            &LAST_ADMINISTRATOR,
+            &NAMED_BY_POLICY,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+        ])
+        .writes(),
+        patch(
+            "/v1/profiles/{profile}",
+            "profiles.change",
+            Rule::May(&["access.author"]),
+            change_profile,
+        )
+        .about("Other members of a profile")
+        .body("Definition", r#"{"label":"A class"}"#)
+        .gives(
+            200,
+            "{ profile: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &BAD_POLICY,
+            &BUILT_IN,
+            &HELD,
+            &INVALID,
+            &LAST_ADMINISTRATOR,
+            &NAMED_BY_POLICY,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+        ])
+        .writes(),
+        delete(
+            "/v1/profiles/{profile}",
+            "profiles.delete",
+            Rule::May(&["access.author"]),
+            delete_profile,
+        )
+        .about("A profile falls away")
+        .query(&["unbind", "why"])
+        .gives(
+            200,
+            "{ profile: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &BAD_POLICY,
+            &BUILT_IN,
+            &HELD,
+            &INVALID,
+            &LAST_ADMINISTRATOR,
+            &NAMED_BY_POLICY,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+        ])
+        .writes(),
+        get(
+            "/v1/registration",
+            "registration.show",
+            Rule::May(&["access.author"]),
+            registration,
+        )
+        .about("What new accounts are bound to")
+        .gives(200, "{ data: { roles: [text] } }"),
+        put(
+            "/v1/registration",
+            "registration.put",
+            Rule::May(&["access.author"]),
+            set_registration,
+        )
+        .about("What new accounts are bound to from now on")
+        .body(
+            "{ roles: [text], why?: text | null }",
+            r#"{"roles":["user","student"]}"#,
+        )
+        .gives(
+            200,
+            "{ roles: [text], changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &BAD_POLICY,
+            &BUILT_IN,
+            &HELD,
+            &INVALID,
+            &LAST_ADMINISTRATOR,
+            &NAMED_BY_POLICY,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+        ])
+        .writes(),
     ]
 }
 

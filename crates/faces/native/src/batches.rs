@@ -24,30 +24,85 @@ use crate::route::{Route, Rule, delete, patch, post};
 /// The routes of this noun.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        patch("/v1/records/{collection}", "records.update-many", Rule::Records("data.update.many", None), update)
-            .about("Change several records: named, or chosen by a filter")
-            .body(
-                "{ keys: [Key], set: Record } | { records: [Record] } | { filter: any, set: Record, narrow?: flag | null }",
-                r#"{"keys":[1,2],"set":{"title":"Greek"}}"#,
-            )
-            .gives(200, "{ data: [Record] } | { data: Counted }")
-            .codes(&[&UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &REFERENCED, &INCOMPLETE, &PRECONDITION_FAILED, &BAD_CONDITION, &BAD_QUERY, &TOO_MANY_RECORDS, &PARTLY_FORBIDDEN, &UNCONDITIONAL_CHANGE, &TOO_SLOW])
-            .writes(),
-        delete("/v1/records/{collection}", "records.delete-many", Rule::Records("data.delete.many", None), remove)
-            .about("Delete several records: named, or chosen by a filter")
-            .query(DELETE)
-            .gives(200, "{ data: Counted }")
-            .codes(&[&UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &REFERENCED, &INCOMPLETE, &PRECONDITION_FAILED, &BAD_CONDITION, &BAD_QUERY, &TOO_MANY_RECORDS, &PARTLY_FORBIDDEN, &UNCONDITIONAL_CHANGE, &TOO_SLOW])
-            .writes(),
-        post("/v1/changes", "changes", Rule::Records("data.update.many", None), changes)
-            .about("Create, change and delete records of several collections, all or none")
-            .body(
-                "{ changes: [{ create?: text, update?: text, delete?: text, upsert?: text, key?: Key, on?: text, set?: Record }] }",
-                r#"{"changes":[{"create":"courses","set":{"id":900,"title":"Greek"}},{"update":"courses","key":1,"set":{"title":"Latin I"}}]}"#,
-            )
-            .gives(200, "{ data: [{ result: 'created' | 'updated', record: Record } | { result: 'deleted', key: Key }] }")
-            .codes(&[&UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &REFERENCED, &INCOMPLETE, &PRECONDITION_FAILED, &BAD_CONDITION, &BAD_QUERY, &TOO_MANY_RECORDS, &PARTLY_FORBIDDEN, &UNCONDITIONAL_CHANGE, &TOO_SLOW])
-            .writes(),
+        patch(
+            "/v1/records/{collection}",
+            "records.update-many",
+            Rule::Records("data.update.many", None),
+            update,
+        )
+        .about("Change several records: named, or chosen by a filter")
+        .body(
+            "SeveralUpdates",
+            r#"{"keys":[1,2],"set":{"title":"Greek"}}"#,
+        )
+        .gives(200, "{ data: [Record] } | { data: Counted }")
+        .codes(&[
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &REFERENCED,
+            &INCOMPLETE,
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
+            &BAD_QUERY,
+            &TOO_MANY_RECORDS,
+            &PARTLY_FORBIDDEN,
+            &UNCONDITIONAL_CHANGE,
+            &TOO_SLOW,
+        ])
+        .writes(),
+        delete(
+            "/v1/records/{collection}",
+            "records.delete-many",
+            Rule::Records("data.delete.many", None),
+            remove,
+        )
+        .about("Delete several records: named, or chosen by a filter")
+        .query(DELETE)
+        .gives(200, "{ data: Counted }")
+        .codes(&[
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &REFERENCED,
+            &INCOMPLETE,
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
+            &BAD_QUERY,
+            &TOO_MANY_RECORDS,
+            &PARTLY_FORBIDDEN,
+            &UNCONDITIONAL_CHANGE,
+            &TOO_SLOW,
+        ])
+        .writes(),
+        post(
+            "/v1/changes",
+            "changes",
+            Rule::Records("data.update.many", None),
+            changes,
+        )
+        .about("Create, change and delete records of several collections, all or none")
+        .body(
+            "Changes",
+            r#"{"changes":[{"create":"courses","set":{"id":900,"title":"Greek"}},
+                    {"update":"courses","key":1,"set":{"title":"Latin I"}}]}"#,
+        )
+        .gives(200, "{ data: [Changed] }")
+        .codes(&[
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &REFERENCED,
+            &INCOMPLETE,
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
+            &BAD_QUERY,
+            &TOO_MANY_RECORDS,
+            &PARTLY_FORBIDDEN,
+            &UNCONDITIONAL_CHANGE,
+            &TOO_SLOW,
+        ])
+        .writes(),
     ]
 }
 

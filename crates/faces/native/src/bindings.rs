@@ -16,34 +16,60 @@ use crate::route::{Route, Rule, delete, get, patch, post};
 /// The routes of this noun.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        get("/v1/users/{user}/bindings", "bindings.list", Rule::Records("data.read.many", Some("bindings")), list)
-            .about("What somebody is bound to")
-            .gives(200, "{ data: [Record] }")
-            .codes(&[&UNAUTHENTICATED, &UNKNOWN_USER]),
-        post("/v1/users/{user}/bindings", "bindings.create", Rule::May(&["access.grant"]), create)
-            .about("Bind somebody to a role or profile")
-            .body(
-                "{ role?: text | null, profile?: text | null, restricted_to?: [text] | null, from?: moment | null, until?: moment | null, primary?: flag | null, why?: text | null }",
-                r#"{"role":"student","until":"2027-01-31T00:00:00Z","why":"for January"}"#,
-            )
-            .gives(201, "{ data: { id: text } }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &EXISTS, &BUILT_IN, &UNKNOWN_USER, &UNKNOWN_ROLE, &UNKNOWN_PROFILE, &LAST_ADMINISTRATOR])
-            .writes(),
-        patch("/v1/bindings/{id}", "bindings.change", Rule::May(&["access.grant"]), change)
-            .about("Other times for a binding, or another place")
-            .body(
-                "{ from?: moment | null, until?: moment | null, primary?: flag | null, why?: text | null }",
-                r#"{"until":"2027-06-30T00:00:00Z"}"#,
-            )
-            .gives(204, "")
-            .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &LAST_ADMINISTRATOR])
-            .writes(),
-        delete("/v1/bindings/{id}", "bindings.delete", Rule::May(&["access.revoke"]), remove)
-            .about("End a binding")
-            .query(&["why"])
-            .gives(204, "")
-            .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &LAST_ADMINISTRATOR])
-            .writes(),
+        get(
+            "/v1/users/{user}/bindings",
+            "bindings.list",
+            Rule::Records("data.read.many", Some("bindings")),
+            list,
+        )
+        .about("What somebody is bound to")
+        .gives(200, "{ data: [Record] }")
+        .codes(&[&UNAUTHENTICATED, &UNKNOWN_USER]),
+        post(
+            "/v1/users/{user}/bindings",
+            "bindings.create",
+            Rule::May(&["access.grant"]),
+            create,
+        )
+        .about("Bind somebody to a role or profile")
+        .body(
+            "NewBinding",
+            r#"{"role":"student","until":"2027-01-31T00:00:00Z","why":"for January"}"#,
+        )
+        .gives(201, "{ data: { id: text } }")
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &INVALID,
+            &EXISTS,
+            &BUILT_IN,
+            &UNKNOWN_USER,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+            &LAST_ADMINISTRATOR,
+        ])
+        .writes(),
+        patch(
+            "/v1/bindings/{id}",
+            "bindings.change",
+            Rule::May(&["access.grant"]),
+            change,
+        )
+        .about("Other times for a binding, or another place")
+        .body("BindingChange", r#"{"until":"2027-06-30T00:00:00Z"}"#)
+        .gives(204, "")
+        .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &LAST_ADMINISTRATOR])
+        .writes(),
+        delete(
+            "/v1/bindings/{id}",
+            "bindings.delete",
+            Rule::May(&["access.revoke"]),
+            remove,
+        )
+        .about("End a binding")
+        .query(&["why"])
+        .gives(204, "")
+        .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &LAST_ADMINISTRATOR])
+        .writes(),
     ]
 }
 

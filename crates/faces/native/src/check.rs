@@ -23,20 +23,45 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/v1/check", "check", Rule::Anybody, check)
             .about("May I? About others with policy.simulate")
             .body(
-                "{ subject?: text | null, action: text, collection?: text | null, key?: Key | null, send?: { *: any } | null }",
+                "Question",
                 r#"{"action":"data.read","collection":"grades","key":1}"#,
             )
-            .gives(200, "{ decision: 'allow' | 'deny', limited?: flag, policy_version: integer }")
-            .codes(&[&UNAUTHENTICATED, &FORBIDDEN, &NOT_FOUND, &UNKNOWN_ACTION, &UNKNOWN_COLLECTION, &UNKNOWN_FIELD, &UNKNOWN_USER, &BAD_VALUE, &POLICY_CHANGED, &BAD_QUERY])
+            .gives(200, "Decision")
+            .codes(&[
+                &UNAUTHENTICATED,
+                &FORBIDDEN,
+                &NOT_FOUND,
+                &UNKNOWN_ACTION,
+                &UNKNOWN_COLLECTION,
+                &UNKNOWN_FIELD,
+                &UNKNOWN_USER,
+                &BAD_VALUE,
+                &POLICY_CHANGED,
+                &BAD_QUERY,
+            ])
             .denied_as("policy.simulate"),
-        post("/v1/explain", "explain", Rule::May(&["policy.explain"]), explain)
-            .about("Why, or why not; what a decision id stands for")
-            .body(
-                "{ decision?: text | null, subject?: text | null, action?: text | null, collection?: text | null, key?: Key | null, send?: { *: any } | null }",
-                r#"{"subject":"user:bo","action":"data.read","collection":"grades","key":1}"#,
-            )
-            .gives(200, "Explained | ExplainedDecision")
-            .codes(&[&NOT_FOUND, &UNKNOWN_ACTION, &UNKNOWN_COLLECTION, &UNKNOWN_FIELD, &UNKNOWN_USER, &BAD_VALUE, &POLICY_CHANGED, &BAD_QUERY]),
+        post(
+            "/v1/explain",
+            "explain",
+            Rule::May(&["policy.explain"]),
+            explain,
+        )
+        .about("Why, or why not; what a decision id stands for")
+        .body(
+            "ExplainQuestion",
+            r#"{"subject":"user:bo","action":"data.read","collection":"grades","key":1}"#,
+        )
+        .gives(200, "Explained | ExplainedDecision")
+        .codes(&[
+            &NOT_FOUND,
+            &UNKNOWN_ACTION,
+            &UNKNOWN_COLLECTION,
+            &UNKNOWN_FIELD,
+            &UNKNOWN_USER,
+            &BAD_VALUE,
+            &POLICY_CHANGED,
+            &BAD_QUERY,
+        ]),
     ]
 }
 

@@ -25,37 +25,84 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/v1/collections", "collections.list", Rule::Anybody, list)
             .about("The collections there are for whoever asks")
             .gives(200, "{ data: [Collection] }")
-            .codes(&[&UNAUTHENTICATED, &FORBIDDEN, &NOT_FOUND, &UNKNOWN_ROLE, &POLICY_CHANGED])
+            .codes(&[
+                &UNAUTHENTICATED,
+                &FORBIDDEN,
+                &NOT_FOUND,
+                &UNKNOWN_ROLE,
+                &POLICY_CHANGED,
+            ])
             .looks(),
-        post("/v1/collections", "collections.create", Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]), create)
-            .about("Make a collection")
-            .body(
-                "{ name: text, *: any }",
-                r#"{"name":"library/books","key":{"id":"integer"},"fields":{"title":{"type":"text","required":true},"lent_to":{"to":"users"}}}"#,
-            )
-            .gives(201, "{ collection: text, changed: flag, policy_version: integer }")
-            .codes(&[&EXISTS, &BAD_POLICY, &BAD_CHANGE])
-            .writes(),
-        get("/v1/collections/{collection}", "collections.one", Rule::Anybody, one)
-            .about("One collection, as whoever asks knows it")
-            .gives(200, "{ data: Collection }")
-            .codes(&[&UNAUTHENTICATED, &FORBIDDEN, &UNKNOWN_ROLE, &POLICY_CHANGED])
-            .looks(),
-        patch("/v1/collections/{collection}", "collections.alter", Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]), alter)
-            .about("Change a collection: all changes or none")
-            .body(
-                "{ changes: [{ change: text, *: any }], confirm_drops?: flag | null }",
-                r#"{"changes":[{"change":"add_field","name":"pages","field":"integer"}]}"#,
-            )
-            .gives(200, "{ collection: text, changed: flag, policy_version: integer }")
-            .codes(&[&UNKNOWN_COLLECTION, &UNKNOWN_FIELD, &BAD_POLICY, &BAD_CHANGE, &NAMED_BY_POLICY, &DROPS_UNCONFIRMED, &EXISTS])
-            .writes(),
-        delete("/v1/collections/{collection}", "collections.delete", Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]), remove)
-            .about("Drop a collection and its records")
-            .query(&["confirm_drops"])
-            .gives(204, "")
-            .codes(&[&UNKNOWN_COLLECTION, &BAD_POLICY, &BAD_CHANGE, &NAMED_BY_POLICY, &DROPS_UNCONFIRMED])
-            .writes(),
+        post(
+            "/v1/collections",
+            "collections.create",
+            Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]),
+            create,
+        )
+        .about("Make a collection")
+        .body(
+            "NewCollection",
+            r#"{"name":"library/books","key":{"id":"integer"},
+                    "fields":{"title":{"type":"text","required":true},"lent_to":{"to":"users"}}}"#,
+        )
+        .gives(
+            201,
+            "{ collection: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[&EXISTS, &BAD_POLICY, &BAD_CHANGE])
+        .writes(),
+        get(
+            "/v1/collections/{collection}",
+            "collections.one",
+            Rule::Anybody,
+            one,
+        )
+        .about("One collection, as whoever asks knows it")
+        .gives(200, "{ data: Collection }")
+        .codes(&[&UNAUTHENTICATED, &FORBIDDEN, &UNKNOWN_ROLE, &POLICY_CHANGED])
+        .looks(),
+        patch(
+            "/v1/collections/{collection}",
+            "collections.alter",
+            Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]),
+            alter,
+        )
+        .about("Change a collection: all changes or none")
+        .body(
+            "CollectionChanges",
+            r#"{"changes":[{"change":"add_field","name":"pages","field":"integer"}]}"#,
+        )
+        .gives(
+            200,
+            "{ collection: text, changed: flag, policy_version: integer }",
+        )
+        .codes(&[
+            &UNKNOWN_COLLECTION,
+            &UNKNOWN_FIELD,
+            &BAD_POLICY,
+            &BAD_CHANGE,
+            &NAMED_BY_POLICY,
+            &DROPS_UNCONFIRMED,
+            &EXISTS,
+        ])
+        .writes(),
+        delete(
+            "/v1/collections/{collection}",
+            "collections.delete",
+            Rule::May(&["policy.apply", "policy.plan", "data.schema.sync"]),
+            remove,
+        )
+        .about("Drop a collection and its records")
+        .query(&["confirm_drops"])
+        .gives(204, "")
+        .codes(&[
+            &UNKNOWN_COLLECTION,
+            &BAD_POLICY,
+            &BAD_CHANGE,
+            &NAMED_BY_POLICY,
+            &DROPS_UNCONFIRMED,
+        ])
+        .writes(),
     ]
 }
 

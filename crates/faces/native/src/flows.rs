@@ -82,7 +82,8 @@ pub(crate) fn routes() -> Vec<Route> {
         .about("Come in")
         .body(
             "{ code: text, password: text, username?: text | null }",
-            r#"{"code":"prc_AAAAAAAAAAAAAAAAAAAAAA","password":"dora-learns-1","username":"dora"}"#,
+            r#"{"code":"prc_AAAAAAAAAAAAAAAAAAAAAA","password":"dora-learns-1",
+                    "username":"dora"}"#,
         )
         .gives(204, "")
         .codes(&[

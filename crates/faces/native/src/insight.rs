@@ -18,18 +18,36 @@ const DEFAULT_LIMIT: u32 = 100;
 /// The routes of this noun.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        post("/v1/who-can", "who-can", Rule::May(&["policy.who"]), who_can)
-            .about("Who can, and through what")
-            .body(
-                "{ action: text, collection?: text | null, key?: Key | null, field?: text | null, limit?: integer | null, after?: text | null }",
-                r#"{"action":"data.read","collection":"grades","key":1}"#,
-            )
-            .gives(200, "WhoCan")
-            .codes(&[&NOT_FOUND, &UNKNOWN_ACTION, &UNKNOWN_COLLECTION, &UNKNOWN_FIELD, &BAD_QUERY, &POLICY_CHANGED, &INVALID]),
-        get("/v1/users/{user}/rights", "users.rights", Rule::MayAny(&["policy.simulate", "policy.explain"]), rights)
-            .about("What somebody may do, and through what")
-            .gives(200, "Rights")
-            .codes(&[&UNKNOWN_USER, &POLICY_CHANGED]),
+        post(
+            "/v1/who-can",
+            "who-can",
+            Rule::May(&["policy.who"]),
+            who_can,
+        )
+        .about("Who can, and through what")
+        .body(
+            "WhoCanQuestion",
+            r#"{"action":"data.read","collection":"grades","key":1}"#,
+        )
+        .gives(200, "WhoCan")
+        .codes(&[
+            &NOT_FOUND,
+            &UNKNOWN_ACTION,
+            &UNKNOWN_COLLECTION,
+            &UNKNOWN_FIELD,
+            &BAD_QUERY,
+            &POLICY_CHANGED,
+            &INVALID,
+        ]),
+        get(
+            "/v1/users/{user}/rights",
+            "users.rights",
+            Rule::MayAny(&["policy.simulate", "policy.explain"]),
+            rights,
+        )
+        .about("What somebody may do, and through what")
+        .gives(200, "Rights")
+        .codes(&[&UNKNOWN_USER, &POLICY_CHANGED]),
     ]
 }
 

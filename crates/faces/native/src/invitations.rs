@@ -14,15 +14,30 @@ use crate::route::{Route, Rule, post};
 /// The routes of this noun.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        post("/v1/invitations", "invitations.create", Rule::Administrator, create)
-            .about("Invite somebody")
-            .body(
-                "{ email: text, roles?: [text] | null, profiles?: [text] | null, values?: { *: any } | null, link?: text | null }",
-                r#"{"email":"dora@home.example","roles":["student"]}"#,
-            )
-            .gives(201, "{ data: Account }")
-            .codes(&[&INVALID, &MAIL_OFF, &USER_EXISTS, &UNKNOWN_ROLE, &UNKNOWN_PROFILE, &UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &INCOMPLETE])
-            .writes(),
+        post(
+            "/v1/invitations",
+            "invitations.create",
+            Rule::Administrator,
+            create,
+        )
+        .about("Invite somebody")
+        .body(
+            "Invitation",
+            r#"{"email":"dora@home.example","roles":["student"]}"#,
+        )
+        .gives(201, "{ data: Account }")
+        .codes(&[
+            &INVALID,
+            &MAIL_OFF,
+            &USER_EXISTS,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &INCOMPLETE,
+        ])
+        .writes(),
     ]
 }
 

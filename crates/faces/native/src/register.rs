@@ -15,16 +15,34 @@ use crate::route::{Route, Rule, post};
 /// The routes of this noun.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        post("/v1/auth/register", "auth.register", Rule::Anybody, register)
-            .about("Make an account for oneself, where that is open")
-            .body(
-                "{ username?: text | null, email?: text | null, password: text, values?: { *: any } | null }",
-                r#"{"username":"cleo","email":"cleo@school.example","password":"cleo-learns-4"}"#,
-            )
-            .gives(201, "{ data: { id: text, username: text | null, email: text | null } }")
-            .gives(202, "{ confirmation: 'pending' }")
-            .codes(&[&REGISTRATION_CLOSED, &INVALID, &USER_EXISTS, &CONFLICT, &BAD_VALUE, &INCOMPLETE, &UNKNOWN_FIELD, &FORBIDDEN, &MAIL_OFF])
-            .writes(),
+        post(
+            "/v1/auth/register",
+            "auth.register",
+            Rule::Anybody,
+            register,
+        )
+        .about("Make an account for oneself, where that is open")
+        .body(
+            "Registration",
+            r#"{"username":"cleo","email":"cleo@school.example","password":"cleo-learns-4"}"#,
+        )
+        .gives(
+            201,
+            "{ data: { id: text, username: text | null, email: text | null } }",
+        )
+        .gives(202, "{ confirmation: 'pending' }")
+        .codes(&[
+            &REGISTRATION_CLOSED,
+            &INVALID,
+            &USER_EXISTS,
+            &CONFLICT,
+            &BAD_VALUE,
+            &INCOMPLETE,
+            &UNKNOWN_FIELD,
+            &FORBIDDEN,
+            &MAIL_OFF,
+        ])
+        .writes(),
     ]
 }
 

@@ -15,7 +15,8 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Make the first administrator")
             .body(
                 "{ code: text, username: text, email?: text | null, password: text }",
-                r#"{"code":"k7wm-2hq9-xv3c-p8nd","username":"vera","email":"vera@school.example","password":"keeps the books"}"#,
+                r#"{"code":"k7wm-2hq9-xv3c-p8nd","username":"vera",
+                    "email":"vera@school.example","password":"keeps the books"}"#,
             )
             .gives(201, "{ user: Account }")
             .codes(&[&WRONG_SETUP_CODE, &SETUP_CLOSED, &INVALID, &USER_EXISTS])

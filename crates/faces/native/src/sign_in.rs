@@ -44,7 +44,8 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .about("Begin a session")
         .body(
-            "{ login: text, password: text, mode?: 'token' | 'refresh' | 'cookie' | null }",
+            "{ login: text, password: text, mode?: 'token' | 'refresh' | 'cookie' | \
+                 null }",
             r#"{"login":"anna","password":"correct horse"}"#,
         )
         .gives(200, "SignedIn")

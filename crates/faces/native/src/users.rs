@@ -21,46 +21,100 @@ use crate::route::{Route, Rule, delete, get, patch, post};
 /// The routes of this noun.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        get("/v1/users", "users.list", Rule::Records("data.read.many", Some("users")), list)
-            .about("List accounts")
-            .query(LIST)
-            .gives(200, "{ data: [Record], page: Page }")
-            .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW]),
-        post("/v1/users", "users.create", Rule::Records("data.create.one", Some("users")), create)
-            .about("Make an account")
-            .body(
-                "{ username?: text | null, email?: text | null, password?: text | null, key?: text | null, status?: text | null, confirmed?: flag | null, provider?: text | null, roles?: [text] | null, profiles?: [text] | null, values?: { *: any } | null }",
-                r#"{"username":"cleo","password":"cleo-learns-4","roles":["student"]}"#,
-            )
-            .gives(201, "{ data: { roles: [text], profiles: [text], *: any } }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &USER_EXISTS, &UNKNOWN_ROLE, &UNKNOWN_PROFILE, &UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &INCOMPLETE])
-            .writes(),
-        get("/v1/users/{user}", "users.one", Rule::Records("data.read.one", Some("users")), one)
-            .about("One account")
-            .query(ONE)
-            .gives(200, "{ data: Record }")
-            .gives(304, "")
-            .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &BAD_CONDITION, &UNKNOWN_USER]),
-        patch("/v1/users/{user}", "users.update", Rule::Records("data.update.one", Some("users")), update)
-            .about("Change an account")
-            .body(
-                "{ username?: text | null, email?: text | null, key?: text | null, status?: text | null, confirmed?: flag | null, provider?: text | null, values?: { *: any } | null }",
-                r#"{"username":"bo-b","confirmed":true}"#,
-            )
-            .gives(200, "{ data: Record }")
-            .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &USER_EXISTS, &LAST_ADMINISTRATOR, &UNKNOWN_FIELD, &BAD_VALUE, &CONFLICT, &INCOMPLETE, &BAD_CONDITION, &UNKNOWN_USER])
-            .writes(),
-        delete("/v1/users/{user}", "users.delete", Rule::Records("data.delete.one", Some("users")), remove)
-            .about("End an account")
-            .gives(204, "")
-            .codes(&[&BEYOND_OWN_RIGHTS, &LAST_ADMINISTRATOR, &REFERENCED, &BAD_CONDITION, &UNKNOWN_USER])
-            .writes(),
-        post("/v1/users/{user}/password", "users.set-password", Rule::Records("data.update.one", Some("users")), set_password)
-            .about("A new password for an account")
-            .body("{ password: text }", r#"{"password":"bo-learns-2"}"#)
-            .gives(204, "")
-            .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &UNKNOWN_USER])
-            .writes(),
+        get(
+            "/v1/users",
+            "users.list",
+            Rule::Records("data.read.many", Some("users")),
+            list,
+        )
+        .about("List accounts")
+        .query(LIST)
+        .gives(200, "{ data: [Record], page: Page }")
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW]),
+        post(
+            "/v1/users",
+            "users.create",
+            Rule::Records("data.create.one", Some("users")),
+            create,
+        )
+        .about("Make an account")
+        .body(
+            "NewAccount",
+            r#"{"username":"cleo","password":"cleo-learns-4","roles":["student"]}"#,
+        )
+        .gives(201, "{ data: { roles: [text], profiles: [text], *: any } }")
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &INVALID,
+            &USER_EXISTS,
+            &UNKNOWN_ROLE,
+            &UNKNOWN_PROFILE,
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &INCOMPLETE,
+        ])
+        .writes(),
+        get(
+            "/v1/users/{user}",
+            "users.one",
+            Rule::Records("data.read.one", Some("users")),
+            one,
+        )
+        .about("One account")
+        .query(ONE)
+        .gives(200, "{ data: Record }")
+        .gives(304, "")
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &BAD_CONDITION, &UNKNOWN_USER]),
+        patch(
+            "/v1/users/{user}",
+            "users.update",
+            Rule::Records("data.update.one", Some("users")),
+            update,
+        )
+        .about("Change an account")
+        .body("AccountChange", r#"{"username":"bo-b","confirmed":true}"#)
+        .gives(200, "{ data: Record }")
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &INVALID,
+            &USER_EXISTS,
+            &LAST_ADMINISTRATOR,
+            &UNKNOWN_FIELD,
+            &BAD_VALUE,
+            &CONFLICT,
+            &INCOMPLETE,
+            &BAD_CONDITION,
+            &UNKNOWN_USER,
+        ])
+        .writes(),
+        delete(
+            "/v1/users/{user}",
+            "users.delete",
+            Rule::Records("data.delete.one", Some("users")),
+            remove,
+        )
+        .about("End an account")
+        .gives(204, "")
+        .codes(&[
+            &BEYOND_OWN_RIGHTS,
+            &LAST_ADMINISTRATOR,
+            &REFERENCED,
+            &BAD_CONDITION,
+            &UNKNOWN_USER,
+        ])
+        .writes(),
+        post(
+            "/v1/users/{user}/password",
+            "users.set-password",
+            Rule::Records("data.update.one", Some("users")),
+            set_password,
+        )
+        .about("A new password for an account")
+        .body("{ password: text }", r#"{"password":"bo-learns-2"}"#)
+        .gives(204, "")
+        .codes(&[&BEYOND_OWN_RIGHTS, &INVALID, &UNKNOWN_USER])
+        .writes(),
     ]
 }
 

@@ -61,7 +61,9 @@ fn the_page_of_the_api_has_every_route() {
         let here = rows.iter().any(|row| {
             row[0].split(", ").any(|named| named == format!("`{path}`"))
                 && row.len() > 2
-                && row[1].split(", ").any(|named| named.trim_matches('`') == method)
+                && row[1]
+                    .split(", ")
+                    .any(|named| named.trim_matches('`') == method)
         });
         assert!(here, "docs/reference/api.md does not have {method} {path}");
     }
