@@ -70,7 +70,7 @@ impl Gate {
                 Holding::of_roles(snapshot, &caller.roles)
             }
         };
-        let narrowing = caller.narrowing.as_ref();
+        let narrowing = caller.narrowing.iter();
         let narrowing = narrowing.map(|roles| Holding::of_roles(snapshot, roles));
         Authority {
             writer: Some(Arc::new(Writer::new(

@@ -14,7 +14,7 @@ use portreeve_model::{
 };
 use portreeve_policy::{
     Access, ActionId, Context, DeleteTemplate, READ_COUNT, READ_MANY, READ_ONE, RequestFacts,
-    Rights, Snapshot, WriteKind, WriteTemplate,
+    Rights, RoleSet, Scope, Snapshot, WriteKind, WriteTemplate,
 };
 
 use crate::cache::Cache;
@@ -37,9 +37,12 @@ pub struct Gate {
     pub(crate) narrowed: Cache<(u64, u64), Rights>,
 }
 
+// The roles in force and all that narrows them.
+type RolesKey = (u64, Vec<u64>);
+
 #[derive(PartialEq, Eq, Hash, Clone)]
 struct PlanKey {
-    roles: (u64, u64),
+    roles: RolesKey,
     shape: Shape,
 }
 
@@ -52,7 +55,7 @@ enum Shape {
 #[derive(PartialEq, Eq, Hash, Clone)]
 struct WriteKey {
     kind: WriteKind,
-    roles: (u64, u64),
+    roles: RolesKey,
     rights: (u64, u64),
     sent: Vec<FieldId>,
 }
@@ -172,7 +175,7 @@ impl Gate {
             principal: Principal::User(Arc::clone(&facts.user)),
             roles: admission.roles,
             bindings: facts.bindings.as_slice().into(),
-            narrowing: None,
+            narrowing: vec![],
             session: None,
             context,
             epoch: facts.epoch,
@@ -192,13 +195,20 @@ impl Gate {
         caller
     }
 
-    /// The same caller limited to what these roles would also allow: a key's scope, a share, a request in one role.
-    /// `None` where a role does not exist.
+    /// The same caller limited to what these roles would also allow, as in a request that names one of its roles, beside
+    /// all that it was limited to before. `None` where a role does not exist.
     pub fn narrow(&self, caller: &Caller, roles: &[String]) -> Option<Caller> {
         let narrowing = caller.snapshot.narrowing(roles)?;
         let mut caller = caller.clone();
-        caller.narrowing = Some(narrowing);
+        caller.narrowing.push(narrowing);
         Some(caller)
+    }
+
+    /// The same caller limited to what a scope would also allow, beside all that it was limited to before.
+    pub fn narrow_to(&self, caller: &Caller, scope: &Scope) -> Caller {
+        let mut caller = caller.clone();
+        caller.narrowing.push(caller.snapshot.scope(scope));
+        caller
     }
 
     /// Admits a request without a session.
@@ -216,7 +226,7 @@ impl Gate {
             principal: Principal::Anonymous,
             roles,
             bindings: Arc::new([]),
-            narrowing: None,
+            narrowing: vec![],
             session: None,
             context,
             epoch: 0,
@@ -240,7 +250,7 @@ impl Gate {
             principal: Principal::Operator,
             roles,
             bindings: Arc::new([]),
-            narrowing: None,
+            narrowing: vec![],
             session: None,
             context,
             epoch: 0,
@@ -256,16 +266,10 @@ impl Gate {
         collection: CollectionId,
         action: ActionId,
     ) -> Arc<Rights> {
-        let own = caller
-            .roles
-            .rights(&caller.snapshot, collection, action, &caller.context);
-        match &caller.narrowing {
-            None => own,
-            Some(narrowing) => self.join(
-                own,
-                narrowing.rights(&caller.snapshot, collection, action, &caller.context),
-            ),
-        }
+        let ask =
+            |roles: &RoleSet| roles.rights(&caller.snapshot, collection, action, &caller.context);
+        let narrowing = caller.narrowing.iter();
+        narrowing.fold(ask(&caller.roles), |own, more| self.join(own, ask(more)))
     }
 
     fn join(&self, own: Arc<Rights>, narrowing: Arc<Rights>) -> Arc<Rights> {
@@ -287,7 +291,7 @@ impl Gate {
     ) -> Option<Arc<Rights>> {
         let caller = eyes.into().caller();
         let action = caller.snapshot.actions().find(action)?;
-        let ask = |roles: &portreeve_policy::RoleSet| {
+        let ask = |roles: &RoleSet| {
             roles.special(
                 &caller.snapshot,
                 action,
@@ -296,11 +300,8 @@ impl Gate {
                 self.development,
             )
         };
-        let own = ask(&caller.roles);
-        Some(match &caller.narrowing {
-            None => own,
-            Some(narrowing) => self.join(own, ask(narrowing)),
-        })
+        let narrowing = caller.narrowing.iter();
+        Some(narrowing.fold(ask(&caller.roles), |own, more| self.join(own, ask(more))))
     }
 
     /// Rights as [`Gate::rights`], for those who explain or show them.
@@ -371,14 +372,9 @@ impl Gate {
         }
     }
 
-    fn roles_key(caller: &Caller) -> (u64, u64) {
-        (
-            caller.roles.id(),
-            caller
-                .narrowing
-                .as_ref()
-                .map_or(0, |narrowing| narrowing.id()),
-        )
+    fn roles_key(caller: &Caller) -> RolesKey {
+        let narrowing = caller.narrowing.iter().map(|roles| roles.id());
+        (caller.roles.id(), narrowing.collect())
     }
 
     fn unchanged(&self, caller: &Caller, depends: &[(CollectionId, ActionId, u64)]) -> bool {
@@ -524,7 +520,7 @@ impl Gate {
     /// Whether this caller is an administrator, narrowed by nothing.
     pub fn is_administrator<'a>(&self, eyes: impl Into<Eyes<'a>>) -> bool {
         let caller = eyes.into().caller();
-        caller.narrowing.is_none()
+        caller.narrowing.is_empty()
             && self
                 .special(caller, "access.grant", None)
                 .is_some_and(|rights| {

@@ -37,7 +37,8 @@ pub struct Caller {
     pub(crate) roles: Arc<RoleSet>,
     // With their times, for what the caller hands out: nobody grants for longer than he holds.
     pub(crate) bindings: Arc<[Binding]>,
-    pub(crate) narrowing: Option<Arc<RoleSet>>,
+    // All must allow, too. None of them ever goes away again.
+    pub(crate) narrowing: Vec<Arc<RoleSet>>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) context: Context,
     pub(crate) epoch: u64,
@@ -71,7 +72,12 @@ impl Caller {
 
     /// Whether it has less than its own rights, as by a key.
     pub fn is_narrowed(&self) -> bool {
-        self.narrowing.is_some()
+        !self.narrowing.is_empty()
+    }
+
+    /// What it is limited to: all of these must allow, too.
+    pub fn narrowing(&self) -> &[Arc<RoleSet>] {
+        &self.narrowing
     }
 
     /// The facts of the request.

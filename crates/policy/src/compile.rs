@@ -4,6 +4,7 @@ mod attributes;
 mod coverage;
 mod parts;
 mod profiles;
+mod scope;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -302,11 +303,18 @@ impl Compiler<'_> {
             .as_ref()
             .and_then(|rule| self.when(rule, &definition.place));
         let mut parts = Parts::default();
-        for (position, permission) in definition.permissions.iter().enumerate() {
+        self.permissions(&definition.permissions, &mut parts);
+        parts.role(
+            Arc::from(definition.key.as_str()),
+            when,
+            (definition.administrator, definition.implicit_allow),
+        )
+    }
+
+    fn permissions(&mut self, permissions: &[Permission], parts: &mut Parts) {
+        for (position, permission) in permissions.iter().enumerate() {
             match u16::try_from(position) {
-                Ok(position) if position < u16::MAX => {
-                    self.permission(permission, position, &mut parts)
-                }
+                Ok(position) if position < u16::MAX => self.permission(permission, position, parts),
                 _ => {
                     self.fail(
                         &permission.place,
@@ -316,21 +324,6 @@ impl Compiler<'_> {
                     break;
                 }
             }
-        }
-        parts
-            .entries
-            .sort_by_key(|entry| (entry.collection, entry.position));
-        CompiledRole {
-            key: Arc::from(definition.key.as_str()),
-            administrator: definition.administrator,
-            implicit_allow: definition.implicit_allow,
-            when,
-            entries: parts.entries.into(),
-            wild: parts.wild.into(),
-            excepts: parts.excepts.into(),
-            special: parts.special.into(),
-            bodies: parts.bodies.into(),
-            later: parts.later.into(),
         }
     }
 
@@ -673,6 +666,28 @@ struct Parts {
 }
 
 impl Parts {
+    fn role(
+        mut self,
+        key: Arc<str>,
+        when: Option<Arc<Condition>>,
+        (administrator, implicit_allow): (bool, bool),
+    ) -> CompiledRole {
+        self.entries
+            .sort_by_key(|entry| (entry.collection, entry.position));
+        CompiledRole {
+            key,
+            administrator,
+            implicit_allow,
+            when,
+            entries: self.entries.into(),
+            wild: self.wild.into(),
+            excepts: self.excepts.into(),
+            special: self.special.into(),
+            bodies: self.bodies.into(),
+            later: self.later.into(),
+        }
+    }
+
     // What `*` and namespaces say of what is not there yet.
     fn later(&mut self, permission: &Permission, record: u16, targets: &[SpecialTarget]) {
         let every_action = permission.actions.iter().any(|action| action == "*");

@@ -23,10 +23,12 @@ mod stored;
 mod write;
 mod yaml;
 
+pub(crate) use stored::permissions_from_json;
 pub use stored::{
     action_from_json, collection_from_json, existing_from_json, profile_from_json, role_from_json,
     rule_definition_from_json,
 };
+pub(crate) use write::permissions_to_json;
 pub use write::{
     action_to_json, collection_to_json, existing_to_json, profile_to_json, role_to_json,
     rule_definition_to_json,
@@ -405,6 +407,8 @@ pub struct TestSubject {
     pub request: Vec<(String, String)>,
     /// `narrowed_to:` roles both the owner's decision and these must allow.
     pub narrowed_to: Option<Vec<String>>,
+    /// `narrowed_to: { permissions: […] }`: permissions that must allow as well, beside such roles if there are any.
+    pub scope: Option<crate::Scope>,
 }
 
 /// One expectation of a test.

@@ -193,10 +193,11 @@ pub fn rights_for(snapshot: &Snapshot, asker: &Asker, question: &Question) -> Ri
         id => roles.special(snapshot, question.action, id, &asker.context, false),
     };
     let own = ask(&asker.roles);
-    match &asker.narrowing {
-        None => Rights::new(own.collection(), own.action(), own.layers().to_vec()),
-        Some(narrowing) => Rights::narrowed(&own, &ask(narrowing)),
-    }
+    let own = Rights::new(own.collection(), own.action(), own.layers().to_vec());
+    asker
+        .narrowing
+        .iter()
+        .fold(own, |own, more| Rights::narrowed(&own, &ask(more)))
 }
 
 fn read_rights(

@@ -21,8 +21,8 @@ use crate::{
 pub struct Asker {
     /// The roles in force.
     pub roles: Arc<RoleSet>,
-    /// What narrows them.
-    pub narrowing: Option<Arc<RoleSet>>,
+    /// What narrows them: all of these must allow, too.
+    pub narrowing: Vec<Arc<RoleSet>>,
     /// The facts of the request.
     pub context: Context,
 }
@@ -128,17 +128,11 @@ impl MemoryWorld {
 
     /// What an asker may do with an action on a collection's records.
     pub fn rights(&self, asker: &Asker, collection: CollectionId, action: ActionId) -> Arc<Rights> {
-        let own = asker
-            .roles
-            .rights(&self.snapshot, collection, action, &asker.context);
-        match &asker.narrowing {
-            None => own,
-            Some(narrowing) => {
-                let narrowing =
-                    narrowing.rights(&self.snapshot, collection, action, &asker.context);
-                Arc::new(Rights::narrowed(&own, &narrowing))
-            }
-        }
+        let ask =
+            |roles: &Arc<RoleSet>| roles.rights(&self.snapshot, collection, action, &asker.context);
+        asker.narrowing.iter().fold(ask(&asker.roles), |own, more| {
+            Arc::new(Rights::narrowed(&own, &ask(more)))
+        })
     }
 
     fn is_true(&self, asker: &Asker, access: &Access, subject: Subject<'_>) -> bool {
@@ -606,7 +600,7 @@ impl MemoryWorld {
             roles.special(&self.snapshot, action, collection, &asker.context, true)
         };
         let mut rights = ask(&asker.roles);
-        if let Some(narrowing) = &asker.narrowing {
+        for narrowing in &asker.narrowing {
             rights = Arc::new(Rights::narrowed(&rights, &ask(narrowing)));
         }
         match (rights.reach(), on) {

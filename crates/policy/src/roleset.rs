@@ -18,7 +18,7 @@ use crate::{ActionId, Binding, Body, BoundTo, Context, Effect, eval_when};
 
 mod kept;
 
-pub(crate) use kept::RoleSets;
+pub(crate) use kept::{RoleSets, ScopeKey};
 
 // Role, restriction, addresses by identity, and whether it is held by everyone.
 type EntryKey = (usize, Option<Vec<CollectionId>>, Vec<usize>, bool);
@@ -40,6 +40,18 @@ pub(crate) struct RoleEntry {
     pub addresses: Vec<Arc<[IpNet]>>,
     // Held by whoever comes: anonymous, everyone, fallback.
     pub public: bool,
+}
+
+impl RoleEntry {
+    /// A role that is held without limits.
+    pub fn bound(role: Arc<CompiledRole>) -> Self {
+        Self {
+            role,
+            clip: None,
+            addresses: vec![],
+            public: false,
+        }
+    }
 }
 
 // The grants for one action on one collection, before conditions of the moment are looked at.

@@ -105,14 +105,16 @@ pub fn prepare(snapshot: &Arc<Snapshot>, test: &TestCase) -> Result<(MemoryWorld
         }
         None => snapshot.admit_anonymous(),
     };
-    let narrowing = match &test.subject.narrowed_to {
-        None => None,
-        Some(keys) => Some(
-            snapshot
-                .narrowing(keys)
-                .ok_or("narrowed_to names a role that does not exist")?,
-        ),
-    };
+    let mut narrowing = vec![];
+    if let Some(keys) = &test.subject.narrowed_to {
+        let roles = snapshot.narrowing(keys);
+        narrowing.push(roles.ok_or("narrowed_to names a role that does not exist")?);
+    }
+    if let Some(scope) = &test.subject.scope {
+        let checked = snapshot.check_scope(scope);
+        checked.map_err(|problems| format!("narrowed_to: {}", problems[0].message))?;
+        narrowing.push(snapshot.scope(scope));
+    }
     let context = Context {
         user: user_row.map(Arc::new),
         roles: Arc::clone(roles.keys()),

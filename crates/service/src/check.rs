@@ -299,8 +299,7 @@ impl Asked {
     pub fn asker(&self) -> Asker {
         Asker {
             roles: Arc::clone(self.caller.roles()),
-            // Nothing narrows a caller yet: keys and shares come with their own issue.
-            narrowing: None,
+            narrowing: self.caller.narrowing().to_vec(),
             context: self.caller.context().clone(),
         }
     }

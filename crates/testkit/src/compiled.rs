@@ -80,10 +80,11 @@ pub fn asker(memory: &MemoryWorld, world: &World, subject: &Subject) -> Asker {
         },
         claims: Arc::new(subject.claims.clone()),
     };
-    let narrowing = subject
-        .narrowed_to
-        .as_ref()
-        .map(|roles| snapshot.narrowing(roles).expect("the world's own roles"));
+    let roles_named = subject.narrowed_to.iter();
+    let narrowing = roles_named
+        .map(|roles| snapshot.narrowing(roles).expect("the world's own roles"))
+        .chain(subject.scope.iter().map(|scope| snapshot.scope(scope)))
+        .collect();
     Asker {
         roles,
         narrowing,

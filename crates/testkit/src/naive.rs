@@ -17,7 +17,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use portreeve_model::{OVERFLOW, Rule, Value};
-use portreeve_policy::{Binding, Document};
+use portreeve_policy::{Binding, Document, Scope};
 
 pub use aggregate::{Aggregates, aggregate};
 pub use change::{change, perform};
@@ -49,6 +49,8 @@ pub struct Subject {
     pub bindings: Vec<Binding>,
     /// Roles that must allow, too.
     pub narrowed_to: Option<Vec<String>>,
+    /// Permissions that must allow, too.
+    pub scope: Option<Scope>,
     /// The claims of the token.
     pub claims: serde_json::Map<String, serde_json::Value>,
     /// `ip`, `method`, `face`, `operation`.

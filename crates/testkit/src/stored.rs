@@ -378,12 +378,16 @@ impl StoredWorld {
             }
         };
         let caller = self.gate.with_claims(&caller, subject.claims.clone());
-        match &subject.narrowed_to {
+        let caller = match &subject.narrowed_to {
             None => caller,
             Some(roles) => self
                 .gate
                 .narrow(&caller, roles)
                 .expect("the world's own roles"),
+        };
+        match &subject.scope {
+            None => caller,
+            Some(scope) => self.gate.narrow_to(&caller, scope),
         }
     }
 

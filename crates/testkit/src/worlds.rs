@@ -128,6 +128,7 @@ pub fn meddling(world: &World, collection: &str, key: &str, seed: u64) -> Option
 }
 
 /// Numbers without a pattern, repeatable (splitmix64).
+#[derive(Clone)]
 pub struct Dice(u64);
 
 impl Dice {

@@ -11,7 +11,7 @@ use crate::{AggregateRequest, Aggregates, Authorized, Eyes, Gate, Refused, Windo
 
 #[derive(PartialEq, Eq, Hash, Clone)]
 pub(super) struct AggregateKey {
-    roles: (u64, u64),
+    roles: super::RolesKey,
     query: Box<AggregateQuery>,
     action: ActionId,
 }

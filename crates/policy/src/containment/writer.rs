@@ -39,8 +39,13 @@ pub(super) struct Asked {
 }
 
 impl Writer {
-    /// Whoever holds this, as far as a narrowing lets him.
-    pub fn new(own: Holding, narrowing: Option<Holding>, now: i64, development: bool) -> Self {
+    /// Whoever holds this, as far as all that narrows him lets him.
+    pub fn new(
+        own: Holding,
+        narrowing: impl IntoIterator<Item = Holding>,
+        now: i64,
+        development: bool,
+    ) -> Self {
         Self {
             layers: std::iter::once(own).chain(narrowing).collect(),
             now,

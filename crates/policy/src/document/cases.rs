@@ -7,6 +7,7 @@ use super::reader::{Fields, Reader};
 use super::report::shown;
 use super::roles::FACES;
 use super::{Ask, Binding, BoundTo, Expectation, ExpectedVerdict, TestCase, TestSubject};
+use crate::Scope;
 
 const TEST: &[&str] = &["name", "as", "at", "given", "expect"];
 const SUBJECT: &[&str] = &[
@@ -19,6 +20,7 @@ const SUBJECT: &[&str] = &[
     "request",
     "narrowed_to",
 ];
+const NARROWED: &[&str] = &["roles", "permissions", "everyone"];
 const BINDING: &[&str] = &[
     "role",
     "profile",
@@ -106,6 +108,9 @@ impl Reader<'_> {
             })
             .unwrap_or_default(),
         );
+        let (narrowed_to, scope) = self
+            .get(&fields, "narrowed_to", Self::narrowed_to)
+            .unwrap_or_default();
         Some(TestSubject {
             user: self.get(&fields, "user", Self::owned_text),
             bindings,
@@ -118,8 +123,29 @@ impl Reader<'_> {
             request: self
                 .get(&fields, "request", Self::request)
                 .unwrap_or_default(),
-            narrowed_to: self.get(&fields, "narrowed_to", Self::dashed_names),
+            narrowed_to,
+            scope,
         })
+    }
+
+    /// Roles, or a mapping with `permissions` and perhaps roles beside them.
+    fn narrowed_to(&mut self, node: &Node) -> Option<(Option<Vec<String>>, Option<Scope>)> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            return Some((Some(self.dashed_names(node)?), None));
+        }
+        let fields = self.fields(node, NARROWED)?;
+        let roles = self.get(&fields, "roles", Self::dashed_names);
+        let everyone = self.get(&fields, "everyone", Self::boolean);
+        let permissions = self.need(&fields, "permissions", Self::permissions)?;
+        match Scope::new(permissions, everyone.unwrap_or(true)) {
+            Ok(scope) => Some((roles, Some(scope))),
+            Err(problems) => {
+                for problem in problems {
+                    self.problem(fields.mark, problem.code, problem.message);
+                }
+                None
+            }
+        }
     }
 
     fn binding(&mut self, node: &Node) -> Option<Binding> {

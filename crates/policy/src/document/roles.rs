@@ -86,7 +86,7 @@ impl Reader<'_> {
         })
     }
 
-    fn permissions(&mut self, node: &Node) -> Option<Vec<Permission>> {
+    pub(super) fn permissions(&mut self, node: &Node) -> Option<Vec<Permission>> {
         self.list(node, "a list of permissions", Self::permission)
     }
 

@@ -6,7 +6,8 @@ use super::node::{Mark, Node};
 use super::reader::Reader;
 use super::report::Report;
 use super::{
-    ActionDefinition, CollectionDefinition, ProfileDefinition, RoleDefinition, RuleDefinition,
+    ActionDefinition, CollectionDefinition, Permission, ProfileDefinition, RoleDefinition,
+    RuleDefinition,
 };
 use crate::{ExistingSection, Problem};
 
@@ -43,6 +44,13 @@ pub fn role_from_json(key: &str, json: &Json) -> Result<RoleDefinition, Vec<Prob
 /// Reads a profile that [`profile_to_json`](super::profile_to_json) wrote.
 pub fn profile_from_json(key: &str, json: &Json) -> Result<ProfileDefinition, Vec<Problem>> {
     part("profiles", key, json, Reader::profile)
+}
+
+/// Reads permissions that belong to no role: a list, as a role has it.
+pub(crate) fn permissions_from_json(json: &Json) -> Result<Vec<Permission>, Vec<Problem>> {
+    part("permissions", "", json, |reader, _, _, node| {
+        reader.permissions(node)
+    })
 }
 
 fn part<T>(

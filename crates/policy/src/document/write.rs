@@ -306,6 +306,11 @@ pub fn role_to_json(role: &RoleDefinition) -> Json {
     Json::Object(body.0)
 }
 
+/// Permissions as a role has them.
+pub(crate) fn permissions_to_json(permissions: &[Permission]) -> Json {
+    permissions.iter().map(permission).collect()
+}
+
 fn permission(permission: &Permission) -> Json {
     let mut body = Body::default();
     let effect = match permission.effect {
@@ -446,7 +451,21 @@ fn subject(subject: &TestSubject) -> Json {
         .map(|(key, value)| (key.clone(), Json::String(value.clone())))
         .collect();
     body.map("request", &request);
-    body.some("narrowed_to", subject.narrowed_to.as_deref().map(texts));
+    body.some(
+        "narrowed_to",
+        match (&subject.narrowed_to, &subject.scope) {
+            (roles, None) => roles.as_deref().map(texts),
+            (roles, Some(scope)) => {
+                let mut narrowed = Body::default();
+                narrowed.some("roles", roles.as_deref().map(texts));
+                narrowed.put("permissions", scope.to_json());
+                if !scope.everyone() {
+                    narrowed.put("everyone", false);
+                }
+                Some(Json::Object(narrowed.0))
+            }
+        },
+    );
     Json::Object(body.0)
 }
 

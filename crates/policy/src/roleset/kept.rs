@@ -9,7 +9,8 @@ use portreeve_model::Condition;
 
 use super::{Cell, CollectionId, EntryKey, GrantCondition, RoleEntry, RoleSet};
 use crate::rights::{Grant, Layer, Rights};
-use crate::{Access, ActionId};
+use crate::snapshot::CompiledRole;
+use crate::{Access, ActionId, Body};
 
 /// 64 MB for what is kept of one snapshot.
 const MOST: usize = 64 << 20;
@@ -23,8 +24,16 @@ pub(crate) struct RoleSets {
     most: usize,
 }
 
+/// What a scope is known by: all that it says.
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct ScopeKey {
+    pub text: Arc<str>,
+    pub everyone: bool,
+}
+
 struct Known {
     sets: HashMap<Vec<EntryKey>, Arc<RoleSet>>,
+    scopes: HashMap<ScopeKey, Arc<RoleSet>>,
     ledger: Arc<Ledger>,
 }
 
@@ -65,6 +74,7 @@ impl RoleSets {
     pub fn bounded(most: usize) -> Self {
         let known = Known {
             sets: HashMap::new(),
+            scopes: HashMap::new(),
             ledger: Ledger::new(most),
         };
         Self {
@@ -87,13 +97,36 @@ impl RoleSets {
             return Arc::clone(set);
         }
         let bytes = size_of::<RoleSet>() + table + keys.iter().map(key_bytes).sum::<usize>();
-        if known.ledger.is_over(bytes) {
-            known.sets.clear();
-            known.ledger = Ledger::new(self.most);
-        }
-        known.ledger.add(bytes);
-        let set = Arc::new(RoleSet::new(entries, Arc::clone(&known.ledger)));
+        let set = known.make(entries, bytes, self.most);
         known.sets.insert(keys, Arc::clone(&set));
+        set
+    }
+
+    /// The set of a scope, whose entries `make` makes where it is not known.
+    pub fn shared_scope(
+        &self,
+        key: ScopeKey,
+        table: usize,
+        make: impl FnOnce() -> Vec<RoleEntry>,
+    ) -> Arc<RoleSet> {
+        let find = |known: &Known| {
+            let set = known.scopes.get(&key);
+            set.filter(|_| !known.ledger.is_over(0)).cloned()
+        };
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(set) = find(&lock()) {
+            return set;
+        }
+        // Compiled outside the lock: others need not wait for a long one.
+        let entries = make();
+        let mut known = lock();
+        if let Some(set) = find(&known) {
+            return set;
+        }
+        let own: usize = entries.iter().map(|entry| role_bytes(&entry.role)).sum();
+        let bytes = size_of::<RoleSet>() + table + 2 * key.text.len() + own;
+        let set = known.make(entries, bytes, self.most);
+        known.scopes.insert(key, Arc::clone(&set));
         set
     }
 
@@ -103,6 +136,32 @@ impl RoleSets {
         let bytes = known.ledger.bytes.load(Ordering::Relaxed);
         (known.sets.len(), bytes)
     }
+}
+
+impl Known {
+    fn make(&mut self, entries: Vec<RoleEntry>, bytes: usize, most: usize) -> Arc<RoleSet> {
+        if self.ledger.is_over(bytes) {
+            self.sets.clear();
+            self.scopes.clear();
+            self.ledger = Ledger::new(most);
+        }
+        self.ledger.add(bytes);
+        Arc::new(RoleSet::new(entries, Arc::clone(&self.ledger)))
+    }
+}
+
+// A role that no snapshot holds, with its conditions.
+fn role_bytes(role: &CompiledRole) -> usize {
+    let bodies = role.bodies.iter().map(|body| {
+        let conditions = [&body.rows, &body.check, &body.when];
+        let pieces: usize = conditions.into_iter().flatten().map(|it| pieces(it)).sum();
+        size_of::<Body>() + pieces * PIECE
+    });
+    size_of::<CompiledRole>()
+        + size_of_val(&*role.entries)
+        + size_of_val(&*role.wild)
+        + size_of_val(&*role.special)
+        + bodies.sum::<usize>()
 }
 
 // A key with the entry it stands for.

@@ -300,7 +300,7 @@ impl Asking<'_> {
         }
         let asker = Asker {
             roles: Arc::clone(whom.roles()),
-            narrowing: None,
+            narrowing: vec![],
             context: whom.context().clone(),
         };
         let found = settled(whom.snapshot(), &asker, &self.question, self.facts);

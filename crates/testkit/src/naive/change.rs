@@ -57,7 +57,7 @@ enum Part<'a> {
 struct Writing<'a> {
     write: Write<'a>,
     owner: Layer,
-    narrowing: Option<Layer>,
+    narrowing: Vec<Layer>,
     // Fields that take the key of an earlier part's record.
     fills: Vec<(String, usize)>,
     // Who may lend presets and defaults, as soon as all that is sent is known, and who does.
@@ -313,7 +313,7 @@ impl Referee<'_> {
                 let linked = self.late_links(&after, write, &outcome, &made);
                 let carried = linked
                     && (writing.owner.administrator || self.carry(&allows, write, &outcome))
-                    && writing.narrowing.as_ref().is_none_or(|layer| {
+                    && writing.narrowing.iter().all(|layer| {
                         let allows: Vec<&Permission> = layer.allows.iter().collect();
                         layer.administrator || self.carry(&allows, write, &outcome)
                     });

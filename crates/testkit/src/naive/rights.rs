@@ -27,6 +27,8 @@ const DEEDS: [&str; 11] = [
 /// One path on which a role reaches the subject. "Several paths to a role add up."
 struct Way {
     role: String,
+    /// Permissions that are no role's.
+    inline: Option<Vec<Permission>>,
     /// Every `restricted_to` on the way; all must cover the collection.
     clips: Vec<Vec<String>>,
     /// Whether the address lists on the way are met.
@@ -47,8 +49,8 @@ pub struct Layer {
 pub struct Decision {
     /// The owner's.
     pub owner: Layer,
-    /// The narrowing's, if there is one.
-    pub narrowing: Option<Layer>,
+    /// The narrowings', as many as there are.
+    pub narrowing: Vec<Layer>,
 }
 
 impl Decision {
@@ -142,20 +144,34 @@ fn covers(permission: &Permission, action: &str, collection: &Collection) -> boo
 impl Referee<'_> {
     /// The decision about one action on one collection.
     pub fn decision(&self, action: &str, collection: &Collection) -> Decision {
-        let named = self.subject.narrowed_to.as_ref();
+        let narrowing = self.narrowings().into_iter();
         Decision {
             owner: self.layer(self.ways(), action, collection),
-            narrowing: named.map(|roles| {
-                // "`everyone` applies to keys, `fallback` never does."
-                let everyone = std::iter::once(plain_way("everyone"));
-                let ways = roles
-                    .iter()
-                    .map(|role| plain_way(role))
-                    .chain(everyone)
-                    .collect();
-                self.layer(ways, action, collection)
-            }),
+            narrowing: narrowing
+                .map(|ways| self.layer(ways, action, collection))
+                .collect(),
         }
+    }
+
+    /// "`everyone` applies to keys, `fallback` never does."
+    fn narrowings(&self) -> Vec<Vec<Way>> {
+        let mut narrowings = vec![];
+        if let Some(roles) = &self.subject.narrowed_to {
+            let mut ways: Vec<Way> = roles.iter().map(|role| plain_way(role)).collect();
+            ways.push(plain_way("everyone"));
+            narrowings.push(ways);
+        }
+        if let Some(scope) = &self.subject.scope {
+            let mut ways = vec![Way {
+                inline: Some(scope.permissions().to_vec()),
+                ..plain_way("")
+            }];
+            if scope.everyone() {
+                ways.push(plain_way("everyone"));
+            }
+            narrowings.push(ways);
+        }
+        narrowings
     }
 
     fn layer(&self, ways: Vec<Way>, action: &str, collection: &Collection) -> Layer {
@@ -165,7 +181,14 @@ impl Referee<'_> {
             denies: vec![],
         };
         for way in ways {
-            let Some(role) = self.role(&way.role) else {
+            let role = match way.inline.clone() {
+                None => self.role(&way.role),
+                Some(permissions) => Some(RoleDefinition {
+                    permissions,
+                    ..RoleDefinition::default()
+                }),
+            };
+            let Some(role) = role else {
                 continue;
             };
             let speaks = way.met && self.is_met(role.when.as_ref());
@@ -394,6 +417,7 @@ impl Referee<'_> {
 fn plain_way(role: &str) -> Way {
     Way {
         role: role.into(),
+        inline: None,
         clips: vec![],
         met: true,
     }

@@ -117,7 +117,7 @@ impl Referee<'_> {
             Err(refusal) => return refusal,
         };
         // "Presets come from the owner's, and the narrowing must carry the result."
-        if let Some(layer) = &decision.narrowing {
+        for layer in &decision.narrowing {
             let allows: Vec<&Permission> = layer.allows.iter().collect();
             if !layer.administrator && !self.carry(&allows, write, &outcome) {
                 return Answer::Forbidden;

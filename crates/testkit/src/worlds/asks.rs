@@ -38,6 +38,11 @@ pub fn subject(dice: &mut Dice, world: &World) -> Subject {
         }
         subject.narrowed_to = Some(named);
     }
+    // Drawn apart, so that what is drawn after it stays as it was.
+    let mut apart = Dice::new(!dice.clone().throw());
+    if apart.percent(8) {
+        subject.scope = Some(rights::scope(&mut apart, world));
+    }
     if dice.percent(70) {
         let claims = [
             ("team", serde_json::json!(*dice.pick(&["red", "b", ""]))),

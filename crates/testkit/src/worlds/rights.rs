@@ -3,6 +3,7 @@
 use portreeve_model::{FieldType, Rule, Variable};
 use portreeve_policy::{
     Effect, FaceScope, FieldValue, Permission, ProfileDefinition, ProfileRole, RoleDefinition,
+    Scope,
 };
 
 use super::rules::{Purpose, condition, named_rules, predicate};
@@ -76,6 +77,25 @@ pub fn grant(dice: &mut Dice, world: &mut World) {
     }
     world.document.profiles = profiles(dice, world, &roles);
     world.document.roles = roles;
+}
+
+/// Permissions that only allow, as a key has them.
+pub fn scope(dice: &mut Dice, world: &World) -> Scope {
+    let roles = &world.document.roles;
+    let keys: Vec<String> = roles.iter().map(|role| role.key.clone()).collect();
+    let mut permissions = vec![];
+    if dice.percent(60) {
+        permissions.extend(usual(dice, world));
+    }
+    for _ in 0..dice.between(1, 3) {
+        permissions.push(permission(dice, world, &keys));
+    }
+    permissions.retain(|permission| permission.effect == Effect::Allow);
+    for permission in &mut permissions {
+        permission.presets.clear();
+        permission.defaults.clear();
+    }
+    Scope::new(permissions, dice.percent(60)).expect("it only allows")
 }
 
 fn profiles(dice: &mut Dice, world: &World, roles: &[RoleDefinition]) -> Vec<ProfileDefinition> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portreeve_model::Value;
-use portreeve_policy::{Binding, BoundTo, Holding, MemoryWorld, Writer};
+use portreeve_policy::{Binding, BoundTo, Holding, MemoryWorld, RoleSet, Snapshot, Writer};
 use portreeve_testkit::naive::{Answer, Record, Request, Subject, World};
 use portreeve_testkit::worlds::Dice;
 use portreeve_testkit::{compiled, stats, worlds};
@@ -81,6 +81,7 @@ fn subjects(world: &World, seed: u64) -> (Subject, Subject) {
     }
     let mut other = one.clone();
     other.narrowed_to = None;
+    other.scope = None;
     other.bindings = match dice.below(10) {
         0..2 => worlds::bindings(world, !seed),
         2..4 => one
@@ -112,13 +113,21 @@ fn to_role(role: &str) -> Binding {
     }
 }
 
+fn memory_narrowing(snapshot: &Snapshot, one: &Subject) -> Vec<Arc<RoleSet>> {
+    let named = one.narrowed_to.iter();
+    named
+        .map(|roles| snapshot.narrowing(roles).expect("the world's own roles"))
+        .chain(one.scope.iter().map(|scope| snapshot.scope(scope)))
+        .collect()
+}
+
 fn contains(memory: &MemoryWorld, one: &Subject, other: &Subject) -> bool {
     let snapshot = memory.snapshot();
     let own = Holding::of_account(snapshot, &one.bindings, one.now);
-    let narrowing = one.narrowed_to.as_ref().map(|roles| {
-        let roles = snapshot.narrowing(roles).expect("the world's own roles");
-        Holding::of_roles(snapshot, &roles)
-    });
+    let narrowing = memory_narrowing(snapshot, one);
+    let narrowing = narrowing
+        .iter()
+        .map(|roles| Holding::of_roles(snapshot, roles));
     let writer = Writer::new(own, narrowing, one.now, false);
     writer.may_touch(&other.bindings).is_ok()
 }

@@ -182,12 +182,16 @@ fn caller(stored: &StoredWorld, test: &TestCase, asker: &Asker) -> Caller {
     let caller = stored
         .gate
         .with_claims(&caller, test.subject.claims.clone());
-    match &test.subject.narrowed_to {
+    let caller = match &test.subject.narrowed_to {
         None => caller,
         Some(roles) => stored
             .gate
             .narrow(&caller, roles)
             .expect("roles of the document"),
+    };
+    match &test.subject.scope {
+        None => caller,
+        Some(scope) => stored.gate.narrow_to(&caller, scope),
     }
 }
 

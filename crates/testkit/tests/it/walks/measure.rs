@@ -172,7 +172,7 @@ fn ask(
     context.roles = Arc::clone(roles.keys());
     let asker = Asker {
         roles,
-        narrowing: None,
+        narrowing: vec![],
         context,
     };
     for collection in world.catalog().iter() {
