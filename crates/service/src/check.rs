@@ -99,6 +99,7 @@ impl Portreeve {
             &asked.question(),
             &asked.facts,
         );
+        asked.facts.answered()?;
         let allowed = decided.decision == "allow";
         let open = request.key.is_none() && request.send.is_none();
         let limited = match &asked.collection {
@@ -176,12 +177,16 @@ impl Portreeve {
         asked.sent = typed(&collection, request.send.as_ref());
         if let Some(key) = &request.key {
             asked.record = match collection.parse_key(key) {
-                Ok(key) => asked.facts.record(collection.id, &key)?.map(Arc::new),
+                Ok(key) => {
+                    let record = asked.facts.record(collection.id, &key).await?;
+                    record.map(Arc::new)
+                }
                 Err(_) => None,
             };
             asked.missing = asked.record.is_none();
         }
         asked.bad_link = asked.bad_link(self, &collection);
+        asked.facts.answered()?;
         Ok(asked)
     }
 

@@ -47,6 +47,7 @@ impl Portreeve {
         let asked = self.asked(caller, request).await?;
         let snapshot = asked.caller.snapshot();
         let mut explanation = explain(snapshot, &asked.asker(), &asked.question(), &asked.facts);
+        asked.facts.answered()?;
         let before = before_any_rule(&asked, request);
         if let Some(before) = &before {
             explanation.decision = "deny";

@@ -4,13 +4,14 @@ mod effective;
 mod simulate;
 mod who_can;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use portreeve_gate::Caller;
 use portreeve_model::{Collection, CollectionName, FieldType, Value};
 use portreeve_policy::{
-    Access, ActionId, Binding, BoundTo, IMPLICIT, READ_MANY, READ_ONE, Rights, RoleSet, Subject,
-    eval,
+    Access, ActionId, Binding, BoundTo, IMPLICIT, READ_MANY, READ_ONE, Record, Rights, RoleSet,
+    Subject, eval,
 };
 use portreeve_store::StoreFacts;
 use serde::Serialize;
@@ -198,20 +199,36 @@ impl<'a> Accounts<'a> {
     }
 
     /// What he reads of this one; nothing where he does not.
-    fn shown(&self, id: &str) -> Result<Option<Map<String, Json>>, ServiceError> {
+    async fn shown(&self, id: &str) -> Result<Option<Map<String, Json>>, ServiceError> {
+        let shown = self.shown_of(&[Value::from(id)]).await?;
+        Ok(shown.into_values().next())
+    }
+
+    /// What he reads of these, by id; those that he does not read are not among them.
+    async fn shown_of(
+        &self,
+        ids: &[Value],
+    ) -> Result<HashMap<String, Map<String, Json>>, ServiceError> {
         if self.rights.iter().all(|rights| !rights.allows_something()) {
-            return Ok(None);
+            return Ok(HashMap::new());
         }
-        let key = Value::from(id);
-        let Some(record) = self.facts.record(self.users.id, &key)? else {
-            return Ok(None);
-        };
+        let records = self.facts.records(self.users.id, ids).await?;
+        let shown = records.iter().filter_map(|record| {
+            let id = record.get(self.users.key).as_text()?;
+            Some((id.to_owned(), self.readable(record)?))
+        });
+        let shown = shown.collect();
+        self.facts.answered()?;
+        Ok(shown)
+    }
+
+    fn readable(&self, record: &Record) -> Option<Map<String, Json>> {
         let holds = |access: &Access| match access {
             Access::Never => false,
             Access::Always => true,
             Access::When(condition) => {
                 let context = self.caller.context();
-                eval(condition, Subject::read(&record), context, self.facts) == Some(true)
+                eval(condition, Subject::read(record), context, self.facts) == Some(true)
             }
         };
         let reached: Vec<&Arc<Rights>> = self
@@ -220,7 +237,7 @@ impl<'a> Accounts<'a> {
             .filter(|rights| holds(rights.reach()))
             .collect();
         if reached.is_empty() {
-            return Ok(None);
+            return None;
         }
         let mut shown = Map::new();
         for name in SHOWN {
@@ -235,6 +252,6 @@ impl<'a> Accounts<'a> {
                 shown.insert(name.into(), record.get(field).to_json(ty));
             }
         }
-        Ok(Some(shown))
+        Some(shown)
     }
 }

@@ -420,15 +420,15 @@ impl Portreeve {
         let explain = self.gate.explain(&operator, Some(users.id))?;
         let facts = self.store.facts(&explain);
         let key = users.parse_key(&user).map_err(|_| ServiceError::NotFound)?;
-        let account = facts.record(users.id, &key)?;
+        let account = facts.record(users.id, &key).await?;
         let account = account.ok_or(ServiceError::NotFound)?;
         let operation = EndSessions {
             user,
             which: session.map_or(Which::All, |id| Which::One(id.into())),
         };
-        let end = self
-            .gate
-            .end_sessions(caller, &account, &facts, operation)?;
+        let end = self.gate.end_sessions(caller, &account, &facts, operation);
+        facts.answered()?;
+        let end = end?;
         let store = self.store.clone();
         let ended = self
             .carry_out(async move { store.end_sessions(end).await })

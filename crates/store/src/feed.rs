@@ -132,10 +132,26 @@ struct State {
     // Every change behind this position is in the ring.
     base: u64,
     head: u64,
-    // Under which policy version changes are being captured; none while nobody listens.
-    captured: Option<u64>,
+    // Under which policy versions changes are being captured; none while nobody listens.
+    captured: Option<Captured>,
     // Changes since the last listener has gone.
     unheard: usize,
+}
+
+// The policy version by whose catalog changes are laid out, and the last one known to have the same collections.
+#[derive(Clone, Copy, Debug)]
+struct Captured {
+    by: u64,
+    known: u64,
+}
+
+impl Captured {
+    fn by(version: u64) -> Self {
+        Self {
+            by: version,
+            known: version,
+        }
+    }
 }
 
 impl Ring {
@@ -167,9 +183,24 @@ impl Ring {
         self.limits
     }
 
-    /// Under which policy version changes are being captured.
+    /// The policy version by whose catalog changes are being captured.
     pub fn captured(&self) -> Option<u64> {
-        self.read().captured
+        self.read().captured.map(|captured| captured.by)
+    }
+
+    /// Whether what is captured is what a caller under this policy version may be told of.
+    pub fn captures(&self, version: u64) -> bool {
+        let captured = self.read().captured;
+        captured.is_some_and(|captured| (captured.by..=captured.known).contains(&version))
+    }
+
+    /// Says that a policy has the same collections as the one before it.
+    pub fn know(&self, version: u64) {
+        if let Some(captured) = &mut self.write().captured
+            && version == captured.known + 1
+        {
+            captured.known = version;
+        }
     }
 
     /// Says that from now on changes are captured, laid out by the catalog of this version.
@@ -180,7 +211,7 @@ impl Ring {
             state.head += 1;
             state.base = state.head;
         }
-        state.captured = Some(version);
+        state.captured = Some(Captured::by(version));
         state.unheard = 0;
     }
 
@@ -191,7 +222,7 @@ impl Ring {
             state.changes.clear();
             state.bytes = 0;
             (state.base, state.head) = (base, base);
-            state.captured = Some(version);
+            state.captured = Some(Captured::by(version));
             state.unheard = 0;
         }
         self.publish(earlier);

@@ -342,11 +342,9 @@ impl Database {
             .await
     }
 
-    /// Changes are captured under this policy from now on: it has the same collections as the one before.
+    /// This policy has the same collections as the one before it, so what is captured goes on as it is.
     pub fn know(&self, snapshot: &Snapshot) {
-        if self.ring.captured() == Some(snapshot.version() - 1) {
-            self.ring.capture(snapshot.version());
-        }
+        self.ring.know(snapshot.version());
     }
 
     /// The change feed.
@@ -358,9 +356,8 @@ impl Database {
     pub async fn listen(&self, snapshot: &Arc<Snapshot>) -> Result<(), StoreError> {
         let version = snapshot.version();
         // Asked of the writer, who is the one to stop: it knows of the listener by now.
-        let captured = move |writing: &writer::Writing<'_>| {
-            Ok(writing.capture.ring().captured() == Some(version))
-        };
+        let captured =
+            move |writing: &writer::Writing<'_>| Ok(writing.capture.ring().captures(version));
         if self.writer()?.write(Turn::Shared, captured).await? {
             return Ok(());
         }
@@ -387,7 +384,7 @@ impl Database {
         let snapshot = Arc::clone(snapshot);
         let run = move |writing: &writer::Writing<'_>| {
             if writing.capture.ring().captured().is_none() {
-                return Ok(());
+                return Ok(false);
             }
             if writing.shared.version() != version {
                 return Err(StoreError::VersionChanged);
@@ -396,11 +393,19 @@ impl Database {
                 Transaction::mark(writing).await?;
                 let catalog = snapshot.catalog();
                 let result = writing.capture.listen(writing.connection, version, catalog);
-                finish(writing, result).await
+                finish(writing, result.map(|()| true)).await
             })
         };
         match &self.writer {
-            Some(writer) => writer.write(Turn::Alone, run).await,
+            Some(writer) => {
+                let ring = Arc::clone(&self.ring);
+                let then = move |captured: &bool, _: &Shared| {
+                    if *captured {
+                        ring.capture(version);
+                    }
+                };
+                writer.write_then(Turn::Alone, run, then).await.map(drop)
+            }
             None => Ok(()),
         }
     }

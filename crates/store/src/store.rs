@@ -1,6 +1,6 @@
 //! The handle everything else holds.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use portreeve_gate::{
     Aggregates, ApplyPolicy, Author, Authorized, Bind, Change, Create, Delete, Explain, Judged,
@@ -310,6 +310,7 @@ impl Store {
         StoreFacts {
             store: self.clone(),
             catalog: Arc::clone(catalog),
+            failed: Mutex::default(),
         }
     }
 }
@@ -318,23 +319,39 @@ impl Store {
 pub struct StoreFacts {
     store: Store,
     catalog: Arc<Catalog>,
+    // The first question that got no answer.
+    failed: Mutex<Option<StoreError>>,
 }
 
 impl StoreFacts {
     /// The record of that key, with all its fields.
-    pub fn record(
+    pub async fn record(
         &self,
         collection: CollectionId,
         key: &Value,
     ) -> Result<Option<Record>, StoreError> {
-        let field = self.catalog.get(collection).key;
-        let declared = self.catalog.get(collection);
-        let found = on!(self.store, database => database.find(declared, field, key))?;
+        let found = self.records(collection, std::slice::from_ref(key)).await?;
         Ok(found.into_iter().next())
     }
-}
 
-impl StoreFacts {
+    /// The records of those keys that there are, with all their fields.
+    pub async fn records(
+        &self,
+        collection: CollectionId,
+        keys: &[Value],
+    ) -> Result<Vec<Record>, StoreError> {
+        let declared = self.catalog.get(collection);
+        asked!(self.store, connection => system::find_keys(connection, declared, keys))
+    }
+
+    /// Says that every question was answered. What was judged by them otherwise counts for nothing: a record that could
+    /// not be read looks like one that is not there, which a rule may allow by.
+    pub fn answered(&self) -> Result<(), StoreError> {
+        let failed = self.failed.lock();
+        let failed = failed.unwrap_or_else(PoisonError::into_inner).take();
+        failed.map_or(Ok(()), Err)
+    }
+
     pub(crate) fn find_all(
         &self,
         collection: CollectionId,
@@ -348,12 +365,16 @@ impl StoreFacts {
 }
 
 impl Facts for StoreFacts {
+    // The interface has no room for failure: [`StoreFacts::answered`] tells of it.
     fn find(&self, collection: CollectionId, field: FieldId, value: &Value) -> Vec<Arc<Record>> {
         match self.find_all(collection, field, value) {
             Ok(found) => found,
             Err(error) => {
-                // The interface has no room for failure; what is missing makes a rule unknown, which never allows.
-                tracing::error!(%error, "related records could not be read for an explanation");
+                tracing::error!(%error, "related records could not be read");
+                let failed = self.failed.lock();
+                failed
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(error);
                 vec![]
             }
         }

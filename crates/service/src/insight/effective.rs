@@ -52,7 +52,7 @@ impl Portreeve {
             return Err(ServiceError::PolicyChanged);
         }
         let accounts = Accounts::new(self, caller, &facts)?;
-        let shown = accounts.shown(&id)?.ok_or_else(unknown)?;
+        let shown = accounts.shown(&id).await?.ok_or_else(unknown)?;
         let mut me = self.me(&whom);
         if let Some(user) = &mut me.user {
             let read = |name: &str| shown.contains_key(name);

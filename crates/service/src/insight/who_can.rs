@@ -90,7 +90,7 @@ impl Portreeve {
         }
         // Judges by records beside the asker's rights; what he names of them is looked up under his own.
         let facts = self.store.facts(&self.gate.explain(&operator, None)?);
-        let mut asking = self.asking(caller, request, &facts)?;
+        let mut asking = self.asking(caller, request, &facts).await?;
         let accounts = Accounts::new(self, caller, &facts)?;
         let limit = request.limit.clamp(1, MAX_WHO);
         let mut after = self.position(&accounts, request.after.as_deref()).await?;
@@ -98,23 +98,35 @@ impl Portreeve {
         'pages: loop {
             let members = self.store.members(&proof, after, PAGE).await?;
             let last = members.len() < PAGE as usize;
-            for member in members {
-                after = member.number;
-                let facts = &member.facts;
-                let whom = self.gate.admit(facts, asking.now, RequestFacts::default());
-                let Some(clauses) = asking.clauses(&whom)? else {
-                    continue;
-                };
-                let Some(user) = accounts.shown(&facts.user)? else {
-                    continue;
-                };
-                if data.len() == limit as usize {
-                    more = true;
-                    break 'pages;
+            // No more accounts are read than may be wanted, and those in one go.
+            for some in members.chunks(limit as usize + 1) {
+                let mut entitled = vec![];
+                for member in some {
+                    after = member.number;
+                    let whom = self
+                        .gate
+                        .admit(&member.facts, asking.now, RequestFacts::default());
+                    if let Some(clauses) = asking.clauses(&whom)? {
+                        entitled.push((&member.facts, whom, clauses));
+                    }
                 }
-                next = Some(facts.user.to_string());
-                let paths = asking.paths(&whom, &facts.bindings, &clauses);
-                data.push(Entitled { user, paths });
+                let ids: Vec<Value> = entitled
+                    .iter()
+                    .map(|(facts, ..)| Value::from(&*facts.user))
+                    .collect();
+                let mut shown = accounts.shown_of(&ids).await?;
+                for (facts, whom, clauses) in entitled {
+                    let Some(user) = shown.remove(&*facts.user) else {
+                        continue;
+                    };
+                    if data.len() == limit as usize {
+                        more = true;
+                        break 'pages;
+                    }
+                    next = Some(facts.user.to_string());
+                    let paths = asking.paths(&whom, &facts.bindings, &clauses);
+                    data.push(Entitled { user, paths });
+                }
             }
             if last {
                 break;
@@ -149,14 +161,14 @@ impl Portreeve {
             return Ok(i64::MIN);
         };
         let strange = || ServiceError::BadQuery("'after' is not what 'next' was".into());
-        accounts.shown(id)?.ok_or_else(strange)?;
+        accounts.shown(id).await?.ok_or_else(strange)?;
         let account = self.store.system().credential_facts(id).await?;
         let number =
             account.and_then(|account| account.facts.attributes.get("number")?.as_integer());
         number.ok_or_else(strange)
     }
 
-    fn asking<'a>(
+    async fn asking<'a>(
         &'a self,
         caller: &'a Caller,
         request: &'a WhoCanRequest,
@@ -184,7 +196,7 @@ impl Portreeve {
             Some(collection) => {
                 let read = self.gate.record_rights(caller, collection.id, READ_ONE);
                 if let Some(key) = &request.key {
-                    record = Some(readable(caller, collection, &read, key, facts)?);
+                    record = Some(readable(caller, collection, &read, key, facts).await?);
                 }
                 if let Some(name) = &request.field {
                     if ![READ_ONE, READ_MANY, READ_COUNT].contains(&action) {
@@ -219,7 +231,7 @@ impl Portreeve {
 }
 
 // A record within the asker's reach; everything else is not there.
-fn readable(
+async fn readable(
     caller: &Caller,
     collection: &Collection,
     read: &Rights,
@@ -229,7 +241,7 @@ fn readable(
     let key: Value = collection
         .parse_key(key)
         .map_err(|_| ServiceError::NotFound)?;
-    let record = facts.record(collection.id, &key)?;
+    let record = facts.record(collection.id, &key).await?;
     let record = record.ok_or(ServiceError::NotFound)?;
     let reached = match read.reach() {
         Access::Never => false,
@@ -238,6 +250,7 @@ fn readable(
             eval(condition, Subject::read(&record), caller.context(), facts) == Some(true)
         }
     };
+    facts.answered()?;
     reached.then_some(record).ok_or(ServiceError::NotFound)
 }
 
@@ -304,6 +317,7 @@ impl Asking<'_> {
             context: whom.context().clone(),
         };
         let found = settled(whom.snapshot(), &asker, &self.question, self.facts);
+        self.facts.answered()?;
         let found = match found {
             Some(clauses) if self.passes(whom)? => Some(Arc::from(clauses)),
             _ => None,

@@ -298,3 +298,20 @@ pub(crate) fn find(dialect: Dialect, collection: &Collection, field: FieldId) ->
         slots: vec![slot],
     }
 }
+
+/// All columns of the records of some keys, where the key is a column.
+pub(crate) fn find_keys(dialect: Dialect, collection: &Collection) -> Fragment {
+    let slot = BoundSlot::Keys(collection.key_field().ty);
+    let parameter = dialect.parameter(1, &slot);
+    let key = dialect.field(collection, collection.key, None);
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY {key}",
+        columns(dialect, collection),
+        dialect.table(collection),
+        dialect.among(false, &key, &parameter),
+    );
+    Fragment {
+        sql,
+        slots: vec![slot],
+    }
+}

@@ -1,6 +1,7 @@
 //! Connections that only read: one per thread and store, and the threads that take over reads that turn out long.
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -158,7 +159,9 @@ impl LongReads {
         let job: Job = Box::new(move |reader| {
             let result = reader.and_then(|reader| {
                 reader.budget.set(0, Some(longest));
-                run(reader)
+                // The thread is everybody's, a panic only of whoever asked.
+                let done = catch_unwind(AssertUnwindSafe(|| run(reader)));
+                done.unwrap_or_else(|_| Err(StoreError::Internal("a read panicked".into())))
             });
             // Who asked may have gone.
             let _ = reply.send(result);
@@ -202,6 +205,8 @@ fn serve(path: &Path, received: &Mutex<Receiver<Job>>) {
         if let Some(reader) = &reader {
             job(Ok(reader));
         }
+        // One that could not end its transaction would go on seeing the database as it was then.
+        reader = reader.filter(|reader| reader.connection.is_autocommit());
     }
 }
 
@@ -266,6 +271,24 @@ mod tests {
         assert!(matches!(longer, Err(StoreError::TooSlow)), "{longer:?}");
         drop((inline, long, connection));
         let _ = std::fs::remove_file(path);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_of_whoever_panics() {
+        let (path, _connection) = database();
+        let long = LongReads::start(&path, 1, Duration::from_secs(60)).expect("a thread");
+        let panics = |reader: &Reader| -> Result<i64, StoreError> {
+            let begun = reader.connection().execute_batch("BEGIN; SELECT * FROM t");
+            begun.map_err(crate::sqlite::failure)?;
+            panic!("on purpose")
+        };
+        let answer = long.run(panics).await;
+        assert!(matches!(answer, Err(StoreError::Internal(_))), "{answer:?}");
+        let after = long.run(|reader| {
+            assert!(reader.connection().is_autocommit());
+            count(reader.connection(), 5)
+        });
+        assert_eq!(after.await.expect("another reader"), 5);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -156,6 +157,8 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 /// Something to be done in a transaction, perhaps more than once until it is committed.
 trait Work: Send {
     fn run(&mut self, writing: &Writing<'_>);
+    /// Says that the run has ended by a panic, with nothing to answer.
+    fn broke(&mut self);
     fn finish(self: Box<Self>, not_committed: Option<&rusqlite::Error>, shared: &Shared);
 }
 
@@ -174,6 +177,10 @@ where
 {
     fn run(&mut self, writing: &Writing<'_>) {
         self.result = Some((self.run)(writing));
+    }
+
+    fn broke(&mut self) {
+        self.result = Some(Err(StoreError::Internal("a write panicked".into())));
     }
 
     fn finish(self: Box<Self>, not_committed: Option<&rusqlite::Error>, shared: &Shared) {
@@ -352,7 +359,7 @@ fn serve(tools: &Tools<'_>, mut received: mpsc::Receiver<Task>, shared: &Shared)
             ended = run_group(&writing, budget, longest, &mut group);
         }
         let mut answers: Vec<Ended> = vec![];
-        if let (Ended::Lost, 2..) = (&ended, group.len()) {
+        if ended.by_one() && group.len() > 1 {
             // One of them has taken the whole transaction with it; nobody else shall suffer for that.
             writing.undoing = Undoing::Transaction;
             for work in &mut group {
@@ -368,12 +375,12 @@ fn serve(tools: &Tools<'_>, mut received: mpsc::Receiver<Task>, shared: &Shared)
             switch_foreign_keys(connection, true);
         }
         for (place, work) in group.into_iter().enumerate() {
-            work.finish(
-                answers.get(place).unwrap_or(&ended).failure().as_ref(),
-                shared,
-            );
+            let failure = answers.get(place).unwrap_or(&ended).failure();
+            let finish = AssertUnwindSafe(|| work.finish(failure.as_ref(), shared));
+            // The hook has told of it, and the answer is lost; the thread is everybody's.
+            let _ = catch_unwind(finish);
         }
-        if turn != Turn::Shared {
+        if turn == Turn::Schema {
             // Statements were made from another catalog.
             statements.clear();
         }
@@ -396,11 +403,22 @@ enum Ended {
     Failed(rusqlite::Error),
     /// Nothing is committed: somebody has to undo what only all together can.
     Spoiled,
-    /// Nothing is committed: a full disk, an interruption and their like end the transaction with everything in it.
+    /// Nothing is committed: a full disk, an interruption, a panic and their like end the transaction with everything in
+    /// it.
     Lost,
 }
 
 impl Ended {
+    // Whether it is the doing of some of those in the transaction, and not of all of them.
+    fn by_one(&self) -> bool {
+        match self {
+            Self::Lost => true,
+            // What is checked at the end, as a foreign key of somebody else's table may be.
+            Self::Failed(error) => is_constraint(error),
+            Self::Committed | Self::Spoiled => false,
+        }
+    }
+
     fn failure(&self) -> Option<rusqlite::Error> {
         let aborted = |why: &str| {
             let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT);
@@ -415,6 +433,10 @@ impl Ended {
             Self::Spoiled | Self::Lost => aborted("the transaction has ended by itself"),
         }
     }
+}
+
+fn is_constraint(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
 }
 
 // One transaction for all of them.
@@ -435,7 +457,11 @@ fn run_group(
         ended
     };
     let failed = |error: rusqlite::Error, group: usize| {
-        tracing::error!(%error, "a group of {group} writes was not committed");
+        if is_constraint(&error) {
+            tracing::debug!(%error, "a group of {group} writes breaks a constraint at its end");
+        } else {
+            tracing::error!(%error, "a group of {group} writes was not committed");
+        }
         give_up(Ended::Failed(error))
     };
     budget.set(i64::MAX, None);
@@ -449,7 +475,11 @@ fn run_group(
             None => budget.set(i64::MAX, None),
         }
         writing.capture.next_task();
-        work.run(writing);
+        if catch_unwind(AssertUnwindSafe(|| work.run(writing))).is_err() {
+            // What it has done on the way goes with the transaction.
+            work.broke();
+            return give_up(Ended::Lost);
+        }
         if writing.spoiled.get() {
             return give_up(Ended::Spoiled);
         }
@@ -640,7 +670,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_commit_that_fails_fails_everybody() {
+    async fn a_commit_that_fails_fails_whoever_is_the_cause() {
         let writer = writer();
         writer
             .write(Turn::Alone, |writing| {
@@ -661,6 +691,7 @@ mod tests {
                     Ok(2)
                 }),
                 Box::new(|_| Err(StoreError::Check)),
+                Box::new(|writing| insert(writing, 3)),
             ],
         )
         .await;
@@ -668,20 +699,55 @@ mod tests {
             matches!(
                 &answers[..],
                 [
+                    Ok(1),
                     Err(StoreError::ForeignKey),
-                    Err(StoreError::ForeignKey),
-                    Err(StoreError::Check)
+                    Err(StoreError::Check),
+                    Ok(3)
                 ]
             ),
             "{answers:?}"
         );
-        assert!(rows(&writer).await.is_empty());
+        assert_eq!(rows(&writer).await, [1, 3]);
         assert!(matches!(
             writer
                 .write(Turn::Shared, |writing| insert(writing, 9))
                 .await,
             Ok(9)
         ));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_of_whoever_panics() {
+        let writer = writer();
+        let panics = |writing: &Writing<'_>| -> Result<i64, StoreError> {
+            ready(async {
+                Transaction::mark(writing).await?;
+                insert(writing, 2)
+            })?;
+            panic!("on purpose")
+        };
+        let answers = together(
+            &writer,
+            vec![
+                Box::new(|writing| insert(writing, 1)),
+                Box::new(panics),
+                Box::new(|writing| insert(writing, 3)),
+            ],
+        )
+        .await;
+        assert!(
+            matches!(&answers[..], [Ok(1), Err(StoreError::Internal(_)), Ok(3)]),
+            "{answers:?}"
+        );
+        for turn in [Turn::Alone, Turn::Schema] {
+            let alone = writer.write(turn, panics).await;
+            assert!(matches!(alone, Err(StoreError::Internal(_))), "{alone:?}");
+        }
+        let told = writer
+            .write_then(Turn::Shared, |_| Ok(()), |(), _| panic!("on purpose"))
+            .await;
+        assert!(matches!(told, Err(StoreError::Closed)), "{told:?}");
+        assert_eq!(rows(&writer).await, [1, 3]);
     }
 
     #[tokio::test]

@@ -328,3 +328,28 @@ pub(crate) async fn find<C: Connection>(
     let rows = connection.rows(&fragment, &slots, &types).await?;
     Ok(rows.into_iter().map(Record).collect())
 }
+
+/// The records of those keys that there are.
+pub(crate) async fn find_keys<C: Connection>(
+    connection: &C,
+    collection: &portreeve_model::Collection,
+    keys: &[Value],
+) -> Result<Vec<Record>, StoreError> {
+    // A key of several columns is compared with one at a time.
+    if keys.len() == 1 || !collection.is_column(collection.key) {
+        let mut found = vec![];
+        for key in keys {
+            found.extend(find(connection, collection, collection.key, key).await?);
+        }
+        return Ok(found);
+    }
+    let fragment = write::find_keys(connection.dialect(), collection);
+    let types: Vec<FieldType> = collection.fields.iter().map(|field| field.ty).collect();
+    let context = Context::default();
+    let slots = Slots {
+        keys,
+        ..Slots::new(&context)
+    };
+    let rows = connection.rows(&fragment, &slots, &types).await?;
+    Ok(rows.into_iter().map(Record).collect())
+}

@@ -252,10 +252,10 @@ async fn facts_are_the_records_themselves() {
             .collect::<Vec<_>>(),
         [1.into(), 3.into()]
     );
-    let record = facts.record(notes.id, &2.into()).unwrap().unwrap();
+    let record = facts.record(notes.id, &2.into()).await.unwrap().unwrap();
     assert_eq!(
         record.get(notes.find_field("text").unwrap()),
         &Value::from("y")
     );
-    assert!(facts.record(notes.id, &9.into()).unwrap().is_none());
+    assert!(facts.record(notes.id, &9.into()).await.unwrap().is_none());
 }

@@ -399,3 +399,23 @@ roles: {}
         assert_eq!((kind, Some(record)), (Create, listed), "{key}");
     }
 }
+
+#[tokio::test]
+async fn a_role_that_is_changed_cuts_nobody_off() {
+    let world = world(POLICY).await;
+    let operator = world.operator();
+    let mut subscription = subscribe(&world, &operator, None).await;
+    for (number, role) in ["first", "second"].into_iter().enumerate() {
+        world.author(role).await;
+        let key = 2 * i64::try_from(number).unwrap() + 1;
+        for key in [key, key + 1] {
+            world.put(&world.operator(), "notes", json!({})).await;
+            let all = told(&world, &mut subscription).await;
+            assert_eq!(kinds(&all), [(Create, key)]);
+        }
+        // Who comes under the new policy listens to the same.
+        let mut late = subscribe(&world, &world.operator(), None).await;
+        assert_eq!(late.position(), subscription.position());
+        assert_eq!(told(&world, &mut late).await, []);
+    }
+}

@@ -10,6 +10,7 @@ mod backup;
 #[macro_use]
 mod existing;
 mod existing_feed;
+mod facts;
 mod following;
 mod opening;
 mod server;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use portreeve_gate::{
-    ApplyPolicy, Caller, ChangeUser, CredentialFacts, Drop, Gate, ListRequest, Rename,
+    ApplyPolicy, Author, Authored, Caller, ChangeUser, CredentialFacts, Drop, Gate, ListRequest,
+    Rename,
 };
 use portreeve_model::{
     Clock, CollectionName, Columns, Entropy, Literal, Page, Query, RecordQuery, RecordSink, Rule,
@@ -176,6 +177,26 @@ impl World {
         let version = self.store.apply_policy(authorized).await?;
         self.gate.publish(compiled);
         Ok(version)
+    }
+
+    /// One more role, of no permissions.
+    pub async fn author(&self, role: &str) {
+        let mut document = self.store.system().load_policy().await.unwrap().document;
+        let added = format!("roles: {{ {role}: {{ permissions: [] }} }}");
+        let added = Document::read("test", &added).unwrap().roles.remove(0);
+        document.roles.push(added.clone());
+        let planned_on = self.gate.snapshot().version();
+        let compiled = Arc::new(compile(&document, planned_on + 1));
+        let operation = Author {
+            changes: vec![Authored::Role(None, Box::new(added))],
+            compiled: Arc::clone(&compiled),
+            unbind: false,
+            why: None,
+        };
+        let authorized = self.gate.author(&self.operator(), operation).unwrap();
+        let (_, stale) = self.store.author(authorized).await.unwrap();
+        assert_eq!(stale.policy, Some(planned_on + 1));
+        self.gate.publish(compiled);
     }
 
     pub fn operator(&self) -> Caller {
