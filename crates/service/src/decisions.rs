@@ -276,7 +276,7 @@ impl Portreeve {
         let (waiting, left_out) = {
             let mut inner = self.decisions.inner();
             let left_out = std::mem::take(&mut inner.left_out);
-            (std::mem::take(&mut inner.waiting), left_out)
+            (Vec::from_iter(inner.waiting.iter().cloned()), left_out)
         };
         if left_out > 0 {
             tracing::warn!(left_out, "denials are not kept: there are too many at once");
@@ -289,15 +289,16 @@ impl Portreeve {
             at: denial.at,
             decision: serde_json::to_string(&**denial).unwrap_or_default(),
         });
-        let (count, kept) = (waiting.len(), kept.collect());
-        if let Err(error) = self.store.system().keep_decisions(kept).await {
-            let mut inner = self.decisions.inner();
-            let meanwhile = std::mem::replace(&mut inner.waiting, waiting);
-            inner.waiting.extend(meanwhile);
-            inner.waiting.truncate(WAITING);
-            return Err(error.into());
+        self.store.system().keep_decisions(kept.collect()).await?;
+        // They wait until they are written: what is broken off on the way, or fails, loses none.
+        let mut inner = self.decisions.inner();
+        for written in &waiting {
+            let first = inner.waiting.front();
+            if first.is_some_and(|first| Arc::ptr_eq(first, written)) {
+                inner.waiting.pop_front();
+            }
         }
-        Ok(count)
+        Ok(waiting.len())
     }
 
     /// Forgets denials that have been kept for long enough, and the oldest of too many. How many there were.

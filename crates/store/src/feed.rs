@@ -57,7 +57,8 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    fn bytes(&self) -> usize {
+    /// What it takes, roughly.
+    pub fn bytes(&self) -> usize {
         let records = self.before.iter().chain(&self.after);
         records.map(bytes).sum::<usize>() + size_of::<Self>()
     }
@@ -145,6 +146,17 @@ struct Captured {
     known: u64,
 }
 
+impl State {
+    // Leaves a place where something is missing; the head behind it.
+    fn forget(&mut self) -> u64 {
+        self.changes.clear();
+        self.bytes = 0;
+        self.head += 1;
+        self.base = self.head;
+        self.head
+    }
+}
+
 impl Captured {
     fn by(version: u64) -> Self {
         Self {
@@ -215,8 +227,8 @@ impl Ring {
         state.unheard = 0;
     }
 
-    /// The same where the changes bring their own positions: begins anew behind `base`, with these before the head.
-    pub fn restart(&self, version: u64, base: u64, earlier: Vec<Change>) {
+    /// The same where the changes bring their own positions: begins anew behind `base`.
+    pub fn restart(&self, version: u64, base: u64) {
         {
             let mut state = self.write();
             state.changes.clear();
@@ -225,12 +237,19 @@ impl Ring {
             state.captured = Some(Captured::by(version));
             state.unheard = 0;
         }
-        self.publish(earlier);
+        self.head.send_replace(base);
     }
 
-    /// Whether nobody listens.
-    pub fn is_abandoned(&self) -> bool {
-        self.listeners.load(Ordering::Acquire) == 0
+    /// Says that changes are not captured any more, unless somebody listens. Whoever begins to listen counts himself before
+    /// he looks whether they are, so one of the two sees the other.
+    pub fn stop_if_abandoned(&self) -> bool {
+        let mut state = self.write();
+        let abandoned = self.listeners.load(Ordering::Acquire) == 0;
+        if abandoned {
+            state.captured = None;
+            state.forget();
+        }
+        abandoned
     }
 
     /// Says that changes are not captured any more.
@@ -246,14 +265,7 @@ impl Ring {
 
     /// Forgets everything: there are changes that are not in the feed. Whoever listens is told that he has missed some.
     pub fn cut(&self) {
-        let head = {
-            let mut state = self.write();
-            state.changes.clear();
-            state.bytes = 0;
-            state.head += 1;
-            state.base = state.head;
-            state.head
-        };
+        let head = self.write().forget();
         self.head.send_replace(head);
     }
 
@@ -596,6 +608,18 @@ mod tests {
         let base = ring.read().base;
         let kept = ring.since(base, 1_000).expect("what is kept");
         assert_eq!(keys(&kept), (90..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nobody_stops_what_somebody_has_begun_to_listen_to() {
+        let ring = Ring::new(FeedLimits::default());
+        ring.capture(1);
+        let listening = Listening::to(&ring);
+        assert!(!ring.stop_if_abandoned());
+        assert_eq!(ring.captured(), Some(1));
+        drop(listening);
+        assert!(ring.stop_if_abandoned());
+        assert_eq!(ring.captured(), None);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Sending what waits: each mail is claimed for a while, decided about, written, and handed on.
 
+use std::time::Duration;
+
 use portreeve_model::{MICROS, timestamp_text};
-use portreeve_store::{AskedMail, ClaimedMail, MailOutcome, Prepare, PreparedMail};
+use portreeve_store::{AskedMail, ClaimedMail, MailOutcome, Prepare, PreparedMail, StoreError};
 
 use super::links::link;
 use super::{Mail, MailError, TemplateText, Words, address};
@@ -14,6 +16,10 @@ const DAY: i64 = 24 * HOUR;
 
 /// How long a mail is nobody else's while it is sent; several times what sending may take.
 const CLAIM: i64 = 5 * MINUTE;
+/// Between two tries to write down how it went: so long first, then twice as long each time. All of them fit into a claim.
+const FIRST_TRY: Duration = Duration::from_millis(250);
+const LONGEST_TRY: Duration = Duration::from_secs(30);
+const TRIES: u32 = 13;
 /// The time after the first failure; four times as long after each further one.
 const FIRST_PAUSE: i64 = 10 * MICROS;
 const LONGEST_PAUSE: i64 = 6 * HOUR;
@@ -96,7 +102,7 @@ impl Portreeve {
         let now = self.now();
         let (outcome, delivered) = outcome(&claimed, sent, now);
         let (mail, attempts) = (claimed.id.clone(), claimed.attempts);
-        let settled = system.settle_mail(claimed, outcome.clone(), now).await;
+        let settled = self.settled(claimed, &outcome, now).await;
         match &outcome {
             MailOutcome::Sent => {
                 tracing::info!(mail, template = kind.name, "mail sent");
@@ -121,6 +127,28 @@ impl Portreeve {
         }
         settled?;
         Ok(Some(delivered))
+    }
+
+    // What is not written down is sent again by whoever claims it next, so it is tried for as long as nobody does.
+    async fn settled(
+        &self,
+        claimed: ClaimedMail,
+        outcome: &MailOutcome,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let (mut tries, mut pause) = (1, FIRST_TRY);
+        loop {
+            let system = self.store.system();
+            let settled = system.settle_mail(claimed.clone(), outcome.clone(), now);
+            match settled.await {
+                Err(error) if tries < TRIES && !matches!(error, StoreError::Closed) => {
+                    tracing::warn!(%error, mail = claimed.id, "what became of a mail could not be written down; trying again");
+                }
+                settled => return settled,
+            }
+            tokio::time::sleep(pause).await;
+            (tries, pause) = (tries + 1, (pause * 2).min(LONGEST_TRY));
+        }
     }
 
     /// Waits until a mail is asked for here. What is asked for elsewhere, or has to be tried again, has to be looked for.

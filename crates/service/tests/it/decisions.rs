@@ -165,3 +165,16 @@ async fn only_denials_are_remembered() {
     assert_eq!(explained.denial.answer, "forbidden");
     assert!(explained.judged_again.is_none());
 }
+
+#[tokio::test]
+async fn what_is_broken_off_loses_no_denial() {
+    let home = Home::school().await;
+    let operator = home.operator();
+    deny(&home, &operator, "data.read.one", "1");
+    let kept = tokio::select! {
+        biased;
+        kept = home.keep_denials() => kept.unwrap(),
+        () = std::future::ready(()) => 0,
+    };
+    assert_eq!(kept + home.keep_denials().await.unwrap(), 1);
+}

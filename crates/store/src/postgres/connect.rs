@@ -1,5 +1,6 @@
 //! Where the server is, how it is spoken to, and the connections to it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -54,8 +55,13 @@ impl Address {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(WAIT);
         }
-        config.keepalives_idle(Duration::from_secs(60));
-        let local = config.get_hosts().iter().all(is_local);
+        config
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3);
+        // With `hostaddr` it is that address which is connected to, whatever the host is called.
+        let local = config.get_hosts().iter().all(is_local)
+            && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
         let tls = match mode {
             Some(Mode::Disable) => None,
             Some(Mode::Verify) => Some(verifying(roots.as_deref()).map_err(bad)?),
@@ -221,7 +227,7 @@ fn is_local(host: &Host) -> bool {
         Host::Tcp(name) => {
             name == "localhost"
                 || name
-                    .parse::<std::net::IpAddr>()
+                    .parse::<IpAddr>()
                     .is_ok_and(|address| address.is_loopback())
         }
         #[cfg(unix)]
@@ -275,5 +281,30 @@ pub(crate) fn unavailable(error: PoolError) -> StoreError {
             }
         }
         other => StoreError::Internal(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_spoken_to_in_the_clear() {
+        let encrypted = |parameters: &str| {
+            let url = format!("postgres://x@localhost/none?{parameters}");
+            match Address::parse(&url) {
+                Ok(address) => address.tls.is_some(),
+                // It would be, if the machine knew whom to trust.
+                Err(OpenError::Address { problem }) => {
+                    assert!(problem.contains("certificates"), "{problem}");
+                    true
+                }
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert!(!encrypted(""));
+        assert!(!encrypted("hostaddr=127.0.0.1"));
+        assert!(encrypted("hostaddr=192.0.2.1"));
+        assert!(!encrypted("hostaddr=192.0.2.1&sslmode=disable"));
     }
 }

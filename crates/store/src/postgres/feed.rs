@@ -4,26 +4,39 @@
 //!
 //! Numbers are given before commits, so a later one may be seen first. What is behind a missing number waits until
 //! whoever might still commit it has ended: those who hold a lock on the table, since its every writer does.
+//!
+//! What one transaction does is told at the number of its last row, all of it: a state in between is nobody's.
+
+mod held;
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
+use futures_util::TryStreamExt;
 use portreeve_model::{Catalog, Collection, FieldType, Value};
 use portreeve_policy::{Record, Snapshot};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_postgres::types::ToSql;
+
+use held::{Ended, Held, Noted, What};
 
 use super::error::failure;
-use super::session::{Session, Writing};
+use super::session::{LOCK, Session, Writing};
 use crate::StoreError;
-use crate::feed::{Change, Ring, Together, is_captured};
+use crate::feed::{Change, Ring, is_captured};
 use crate::sql::dialect::Dialect;
 use crate::work::{Connection, Transaction, policy};
 
-/// Positions leave room between two numbers, where the ring says that something was missed.
-const ROOM: u32 = 8;
+/// Positions leave room between two numbers: for all changes of a transaction before its last one, and where the ring says
+/// that something was missed.
+const ROOM: u32 = 20;
+
+/// So many changes of one transaction find room.
+const TOGETHER: usize = 1 << (ROOM - 1);
 
 /// So many changes are read at once.
 const BATCH: i64 = 500;
@@ -43,9 +56,21 @@ const ROWS: &str = "SELECT seq, (extract(epoch FROM at) * 1000000)::int8, versio
     ARRAY(SELECT key FROM json_each(after)), ARRAY(SELECT value::text FROM json_each(after)), transaction \
     FROM portreeve.changes WHERE seq > $1 ORDER BY seq LIMIT $2";
 
+const FINAL: &str = "SELECT transaction, max(seq) FROM portreeve.changes \
+    WHERE seq > $1 AND transaction = ANY ($2) GROUP BY transaction";
+
 const WRITERS: &str = "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' \
-    AND relation = 'portreeve.changes'::regclass AND mode = 'RowExclusiveLock' \
+    AND relation = 'portreeve.changes'::regclass AND mode = 'RowExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid() \
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+// Who writes to a table with a trigger of ours, and may have begun before anything was written down. Our own writers have
+// not: they share a lock that begins are alone with.
+const STRANGERS: &str = "SELECT virtualtransaction FROM pg_locks \
+    WHERE granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    GROUP BY virtualtransaction \
+    HAVING bool_or(locktype = 'relation' AND mode = 'RowExclusiveLock' \
+        AND relation IN (SELECT tgrelid FROM pg_trigger WHERE tgfoid = 'portreeve.capture'::regproc)) \
+    AND NOT bool_or(locktype = 'advisory' AND (classid::int8 << 32) + objid::int8 = $1)";
 
 /// Following the table of changes, while somebody listens.
 pub(crate) struct Following {
@@ -75,29 +100,37 @@ impl Following {
         self.catalogs.put(snapshot.version(), tables);
     }
 
-    /// Follows from now on, unless it does already. `begin` has changes written down, and tells the last number before.
+    /// Follows from now on, unless it does already. `begin` has changes written down, and tells where that is.
     pub async fn start(
         &self,
         pool: &Pool,
         ring: &Arc<Ring>,
         told: watch::Receiver<u64>,
         version: u64,
-        begin: impl Future<Output = Result<i64, StoreError>>,
+        begin: impl Future<Output = Result<Begun, StoreError>>,
     ) -> Result<(), StoreError> {
         let mut turn = self.turn.lock().await;
         if ring.captured().is_some() && turn.as_ref().is_some_and(|task| !task.is_finished()) {
             return Ok(());
         }
-        let last = begin.await?;
+        let begun = begin.await?;
         let mut follower = Follower {
             pool: pool.clone(),
             ring: Arc::clone(ring),
             catalogs: Arc::clone(&self.catalogs),
-            last,
+            last: 0,
             waiting: None,
+            anew: false,
+            strangers: HashSet::new(),
+            held: Held::default(),
         };
-        let (base, earlier) = follower.earlier().await?;
-        ring.restart(version, position(base), earlier);
+        // What is still there of before is for those who come back.
+        let kept = i64::try_from(ring.limits().changes).unwrap_or(i64::MAX);
+        let from = begun.last.saturating_sub(kept).max(begun.tidied);
+        let last = begun.last;
+        follower.go_on_from(from, begun);
+        ring.restart(version, position(from));
+        while follower.step().await? && follower.last < last {}
         *turn = Some(tokio::spawn(async move { follower.follow(told).await }));
         Ok(())
     }
@@ -111,29 +144,51 @@ impl Drop for Following {
     }
 }
 
-/// Has changes written down, from behind the number that is told. Nobody of ours is in the middle of writing.
-pub(crate) async fn begin(writing: &Writing) -> Result<i64, StoreError> {
+/// Where following begins.
+pub(crate) struct Begun {
+    // The last number that has been given out.
+    last: i64,
+    // Up to this one nothing is kept.
+    tidied: i64,
+    // Who may still commit something below the last number.
+    writers: HashSet<String>,
+    // Whether nobody has listened before, so that there may be changes that nobody has written down.
+    anew: bool,
+}
+
+/// Has changes written down. Nobody of ours is in the middle of writing.
+pub(crate) async fn begin(writing: &Writing) -> Result<Begun, StoreError> {
     writing.alone().await?;
-    let heard = "SELECT heard_until > clock_timestamp() FROM portreeve_feed";
-    let heard = writing.ask(heard, &[]).await?;
-    let heard = heard.first().map_or(Ok(false), |row| row.boolean(0))?;
-    let last = "SELECT coalesce(pg_sequence_last_value('portreeve.changes_seq_seq'), 0)";
-    let last = writing.ask(last, &[]).await?;
-    let last = last.first().map_or(Ok(0), |row| row.integer(0))?;
+    begin_on(writing.session()?).await
+}
+
+// The same in a transaction that has the turn alone.
+async fn begin_on(session: &Session) -> Result<Begun, StoreError> {
+    let client = session.client();
+    let heard = "SELECT heard_until > clock_timestamp() FROM portreeve.feed";
+    let row = client.query_one(heard, &[]).await.map_err(failure)?;
+    let heard: bool = row.try_get(0).map_err(failure)?;
     if !heard {
-        // Between these and what comes there is something that nobody has written down.
-        writing
-            .execute("DELETE FROM portreeve_changes", &[])
-            .await?;
-        let tidied = "UPDATE portreeve_feed SET tidied = ?1";
-        writing.execute(tidied, &[last.into()]).await?;
+        // Between these and what comes there is something that nobody has written down. It has a number of its own, by
+        // which every node knows that it has missed something.
+        let forget = "WITH cut AS (UPDATE portreeve.feed SET tidied = nextval('portreeve.changes_seq_seq') RETURNING tidied) \
+            DELETE FROM portreeve.changes c USING cut WHERE c.seq <= cut.tidied";
+        client.execute(forget, &[]).await.map_err(failure)?;
     }
-    writing.execute(HEARD, &[]).await?;
-    Ok(last)
+    client.execute(HEARD, &[]).await.map_err(failure)?;
+    let last = "SELECT coalesce(pg_sequence_last_value('portreeve.changes_seq_seq'), 0), tidied FROM portreeve.feed";
+    let row = client.query_one(last, &[]).await.map_err(failure)?;
+    Ok(Begun {
+        last: row.try_get(0).map_err(failure)?,
+        tidied: row.try_get(1).map_err(failure)?,
+        // Asked for after the number was: who is not among them has ended.
+        writers: writers(session).await?,
+        anew: !heard,
+    })
 }
 
 const HEARD: &str =
-    "UPDATE portreeve_feed SET heard_until = clock_timestamp() + interval '10 minutes'";
+    "UPDATE portreeve.feed SET heard_until = clock_timestamp() + interval '10 minutes'";
 
 /// Notes that something changes which is not told record by record.
 pub(crate) async fn note_loss(writing: &Writing) -> Result<(), StoreError> {
@@ -196,39 +251,25 @@ struct Follower {
     pool: Pool,
     ring: Arc<Ring>,
     catalogs: Arc<Catalogs>,
-    // The last number that is in the ring, or known to be in nobody's.
+    // The last number that is in the ring or held, or known to be in nobody's.
     last: i64,
-    // Who may still commit a missing number below this one.
+    // Who may still commit a missing number up to this one.
     waiting: Option<(i64, HashSet<String>)>,
-}
-
-// A row of the table of changes.
-enum Noted {
-    Change(Change),
-    // Somebody else's table, or one that is not a collection any more.
-    Nothing,
-    Loss,
+    // Whether it has begun just now, and nobody has listened before.
+    anew: bool,
+    // Who may still commit what was changed before that.
+    strangers: HashSet<String>,
+    held: Held,
 }
 
 impl Follower {
-    // What is still there of before, for those who come back; and behind which number nothing is missing.
-    async fn earlier(&mut self) -> Result<(i64, Vec<Change>), StoreError> {
-        let session = Session::of(&self.pool).await?;
-        let kept = i64::try_from(self.ring.limits().changes).unwrap_or(i64::MAX);
-        let from = self.last.saturating_sub(kept).max(tidied(&session).await?);
-        let mut base = from;
-        let mut changes = vec![];
-        for (number, noted) in self.read(&session, from, kept).await? {
-            match noted {
-                Noted::Change(change) if number <= self.last => changes.push(change),
-                Noted::Loss if number <= self.last => {
-                    changes.clear();
-                    base = number;
-                }
-                _ => {}
-            }
-        }
-        Ok((base, changes))
+    // Forgets what it knows, and begins behind a number.
+    fn go_on_from(&mut self, last: i64, begun: Begun) {
+        self.last = last;
+        self.waiting = Some((begun.last, begun.writers));
+        self.anew = begun.anew;
+        self.strangers.clear();
+        self.held = Held::default();
     }
 
     async fn follow(&mut self, mut told: watch::Receiver<u64>) {
@@ -241,6 +282,7 @@ impl Follower {
                     match (more, &self.waiting) {
                         (true, _) => continue,
                         (false, Some(_)) => MISSING,
+                        (false, None) if !self.strangers.is_empty() => PAUSE,
                         (false, None) => QUIET,
                     }
                 }
@@ -253,8 +295,7 @@ impl Follower {
             };
             if refreshed.elapsed() >= REFRESH {
                 refreshed = tokio::time::Instant::now();
-                if self.ring.is_abandoned() {
-                    self.ring.stop();
+                if self.ring.stop_if_abandoned() {
                     return;
                 }
                 if let Err(error) = self.refresh().await {
@@ -269,22 +310,40 @@ impl Follower {
     // Reads what is there; tells whether there may be more at once.
     async fn step(&mut self) -> Result<bool, StoreError> {
         let session = Session::of(&self.pool).await?;
-        if let Some((_, waiting)) = &mut self.waiting {
+        if let Some((_, waiting)) = &mut self.waiting
+            && !waiting.is_empty()
+        {
             let writers = writers(&session).await?;
             waiting.retain(|writer| writers.contains(writer));
-            let tidied = tidied(&session).await?;
-            if tidied > self.last {
-                // It was too slow for the others, who have tidied up already.
-                (self.last, self.waiting) = (tidied, None);
+        }
+        if self.anew {
+            // Asked for after the commit, from which on everybody writes down what he changes.
+            self.strangers = strangers(&session).await?;
+            self.anew = false;
+        } else if !self.strangers.is_empty() {
+            let strangers = strangers(&session).await?;
+            self.strangers.retain(|one| strangers.contains(one));
+            if self.strangers.is_empty() {
+                // What they have done before anybody listened is committed, and in no feed.
                 self.ring.cut();
             }
         }
-        let rows = self.read(&session, self.last, BATCH).await?;
-        let full = i64::try_from(rows.len()).unwrap_or(0) == BATCH;
-        let newest = rows.last().map(|(number, _)| *number);
-        let mut changes = Together::default();
+        let (rows, full) = self.read(&session).await?;
+        // Asked for after the rows were read, so that none of them was taken away unseen.
+        let tidied = tidied(&session).await?;
+        if tidied > self.last {
+            // It was too slow for the others, who have tidied up already, or nobody has listened for a while.
+            (self.last, self.waiting) = (tidied, None);
+            self.held = Held::default();
+            self.ring.cut();
+            return Ok(true);
+        }
+        let newest = rows.last().map(|noted| noted.number);
+        let last_rows = last_rows(&session, &rows, full).await?;
+        let mut done = vec![];
         let mut missing = false;
-        for (number, noted) in rows {
+        for noted in rows {
+            let (number, transaction) = (noted.number, noted.transaction);
             if number > self.last + 1 {
                 let ended = self
                     .waiting
@@ -296,16 +355,18 @@ impl Follower {
                 }
             }
             self.last = number;
-            match noted {
-                Noted::Change(change) => changes.add(change),
-                Noted::Nothing => {}
-                Noted::Loss => {
-                    self.ring.publish(std::mem::take(&mut changes).take());
+            let last = last_rows.get(&transaction).copied().unwrap_or(number);
+            self.held.add(self.ring.limits(), last, noted);
+            match self.held.end(transaction, number) {
+                None => {}
+                Some(Ended::Whole(changes)) => done.extend(changes),
+                Some(Ended::Lost) => {
+                    self.ring.publish(std::mem::take(&mut done));
                     self.ring.cut();
                 }
             }
         }
-        self.ring.publish(changes.take());
+        self.ring.publish(done);
         if !missing {
             self.waiting = None;
             return Ok(full);
@@ -323,49 +384,67 @@ impl Follower {
         Ok(false)
     }
 
-    async fn read(
-        &self,
-        session: &Session,
-        from: i64,
-        most: i64,
-    ) -> Result<Vec<(i64, Noted)>, StoreError> {
+    // The next rows, and whether there may be more: no more of them than are kept at all.
+    async fn read(&self, session: &Session) -> Result<(Vec<Noted>, bool), StoreError> {
         let statement = session.prepare(ROWS).await?;
-        let rows = session
-            .client()
-            .query(&statement, &[&from, &most])
-            .await
-            .map_err(failure)?;
-        let mut noted = Vec::with_capacity(rows.len());
-        for row in rows {
-            let number: i64 = row.try_get(0).map_err(failure)?;
-            noted.push((number, self.noted(session, &row, number).await?));
+        let parameters: [&(dyn ToSql + Sync); 2] = [&self.last, &BATCH];
+        let (mut rows, mut bytes) = (vec![], 0);
+        {
+            let asked = session.client().query_raw(&statement, parameters).await;
+            let mut stream = pin!(asked.map_err(failure)?);
+            while bytes <= self.ring.limits().bytes
+                && let Some(row) = stream.try_next().await.map_err(failure)?
+            {
+                bytes += row.raw_size_bytes();
+                rows.push(row);
+            }
         }
-        Ok(noted)
+        let many = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= BATCH;
+        let full = many || bytes > self.ring.limits().bytes;
+        let mut read = Vec::with_capacity(rows.len());
+        for row in rows {
+            read.push(self.noted(session, &row).await?);
+        }
+        Ok((read, full))
     }
 
     async fn noted(
         &self,
         session: &Session,
         row: &tokio_postgres::Row,
-        number: i64,
     ) -> Result<Noted, StoreError> {
+        let number: i64 = row.try_get(0).map_err(failure)?;
+        let transaction: i64 = row.try_get(11).map_err(failure)?;
+        Ok(Noted {
+            number,
+            transaction,
+            what: self.what(session, row, transaction).await?,
+        })
+    }
+
+    async fn what(
+        &self,
+        session: &Session,
+        row: &tokio_postgres::Row,
+        transaction: i64,
+    ) -> Result<What, StoreError> {
         let name = |place: usize| -> Result<Option<String>, StoreError> {
             row.try_get(place).map_err(failure)
         };
         let (Some(schema), Some(table)) = (name(3)?, name(4)?) else {
-            return Ok(Noted::Loss);
+            return Ok(What::Loss);
         };
         let version: i64 = row.try_get(2).map_err(failure)?;
         let version = u64::try_from(version).unwrap_or(0);
         let Some(tables) = self.tables(session, version).await? else {
-            return Ok(Noted::Loss);
+            return Ok(What::Loss);
         };
         let Some(collection) = tables.named.get(&(schema, table)) else {
             // One that was there before, perhaps, under a policy that this node has not put in force yet.
             let unknown = if tables.all {
-                Noted::Nothing
+                What::Nothing
             } else {
-                Noted::Loss
+                What::Loss
             };
             return Ok(unknown);
         };
@@ -386,20 +465,20 @@ impl Follower {
             };
             // Whoever wrote it has seen another table than this node has.
             let (Some(before), Some(after)) = (read(before), read(after)) else {
-                return Ok(Noted::Loss);
+                return Ok(What::Loss);
             };
             [before, after]
         } else {
             [before, after].map(|side| side.map(|side| read_captured(collection, side)))
         };
         if before == after {
-            return Ok(Noted::Nothing);
+            return Ok(What::Nothing);
         }
-        Ok(Noted::Change(Change {
-            position: position(number),
+        Ok(What::Change(Change {
+            position: 0,
             collection: Arc::clone(collection),
             at: row.try_get(1).map_err(failure)?,
-            transaction: u64::try_from(row.try_get::<_, i64>(11).map_err(failure)?).unwrap_or(0),
+            transaction: u64::try_from(transaction).unwrap_or(0),
             before,
             after,
             version,
@@ -426,26 +505,25 @@ impl Follower {
     }
 
     // Says that somebody listens, and tidies up.
-    async fn refresh(&self) -> Result<(), StoreError> {
+    async fn refresh(&mut self) -> Result<(), StoreError> {
         let session = Session::of(&self.pool).await?;
-        let heard = format!(
-            "{} WHERE heard_until > clock_timestamp()",
-            HEARD.replace("portreeve_", "portreeve.")
-        );
-        let heard = session
+        let still = format!("{HEARD} WHERE heard_until > clock_timestamp()");
+        let still = session
             .client()
-            .execute(&heard, &[])
+            .execute(&still, &[])
             .await
             .map_err(failure)?;
-        if heard == 0 {
+        if still == 0 {
             // Nobody has said so for too long, and what was changed since is not written down.
-            let again = HEARD.replace("portreeve_", "portreeve.");
-            session
-                .client()
-                .execute(&again, &[])
-                .await
-                .map_err(failure)?;
+            match begin_again(&session).await {
+                Ok(begun) => self.go_on_from(begun.last.min(begun.tidied), begun),
+                Err(error) => {
+                    session.give_up();
+                    return Err(error);
+                }
+            }
             self.ring.cut();
+            return Ok(());
         }
         let kept = i64::try_from(self.ring.limits().changes).unwrap_or(i64::MAX);
         let tidy = "WITH aged AS (SELECT max(seq) AS seq FROM portreeve.changes \
@@ -484,12 +562,55 @@ async fn tidied(session: &Session) -> Result<i64, StoreError> {
     row.try_get(0).map_err(failure)
 }
 
+// In a transaction of its own, which is left open where it fails.
+async fn begin_again(session: &Session) -> Result<Begun, StoreError> {
+    let client = session.client();
+    let alone = format!(
+        "BEGIN; SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = '1min'; \
+         SELECT pg_advisory_xact_lock({LOCK})"
+    );
+    client.batch_execute(&alone).await.map_err(failure)?;
+    let begun = begin_on(session).await?;
+    client.batch_execute("COMMIT").await.map_err(failure)?;
+    Ok(begun)
+}
+
+// The last row of each transaction of these. What has committed is there as a whole, perhaps further on.
+async fn last_rows(
+    session: &Session,
+    rows: &[Noted],
+    full: bool,
+) -> Result<HashMap<i64, i64>, StoreError> {
+    let rows_of = rows.iter().map(|noted| (noted.transaction, noted.number));
+    let mut last: HashMap<i64, i64> = rows_of.collect();
+    if let (Some(newest), true) = (rows.last(), full) {
+        let transactions: Vec<i64> = last.keys().copied().collect();
+        let statement = session.prepare(FINAL).await?;
+        let later = session
+            .client()
+            .query(&statement, &[&newest.number, &transactions])
+            .await
+            .map_err(failure)?;
+        for row in later {
+            let transaction = row.try_get(0).map_err(failure)?;
+            last.insert(transaction, row.try_get(1).map_err(failure)?);
+        }
+    }
+    Ok(last)
+}
+
 async fn writers(session: &Session) -> Result<HashSet<String>, StoreError> {
-    let rows = session
-        .client()
-        .query(WRITERS, &[])
-        .await
-        .map_err(failure)?;
+    let rows = session.client().query(WRITERS, &[]).await;
+    names(&rows.map_err(failure)?)
+}
+
+async fn strangers(session: &Session) -> Result<HashSet<String>, StoreError> {
+    let rows = session.client().query(STRANGERS, &[&LOCK]).await;
+    names(&rows.map_err(failure)?)
+}
+
+// Transactions, as the server calls those that run.
+fn names(rows: &[tokio_postgres::Row]) -> Result<HashSet<String>, StoreError> {
     rows.iter()
         .map(|row| row.try_get(0).map_err(failure))
         .collect()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_postgres::AsyncMessage;
 
 use super::connect::{Address, Notifications};
@@ -16,6 +17,16 @@ const KEPT: usize = 1_024;
 
 /// Between two tries to reach the server.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// So often it is asked whether the connection still is one: what breaks without a word would leave rights in force that
+/// have been taken away.
+const BEAT: Duration = Duration::from_secs(3);
+
+/// So long the server may take to answer that.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// So long making a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
 
 struct State {
     revocations: AtomicU64,
@@ -28,6 +39,15 @@ struct State {
 impl State {
     fn revoke(&self) {
         self.revocations.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn hear(&self, message: &str) {
+        if message == "changes" {
+            self.changes.send_modify(|count| *count += 1);
+        } else if let Some(notice) = read(message) {
+            self.revoke();
+            let _ = self.notices.send(notice);
+        }
     }
 }
 
@@ -102,22 +122,26 @@ fn state() -> Arc<State> {
 async fn listen(address: Address, state: Arc<State>) {
     let mut told = false;
     loop {
-        match connected(&address).await {
-            Ok((_client, mut messages)) => {
+        let connected = tokio::time::timeout(CONNECT, connected(&address)).await;
+        match connected.unwrap_or(Err(StoreError::Unavailable)) {
+            Ok((client, mut messages)) => {
                 told = false;
                 state.revoke();
                 state.connected.store(true, Ordering::Release);
                 // Whatever was said while nobody listened.
                 let _ = state.notices.send(Notice::Reconnected);
                 state.changes.send_modify(|count| *count += 1);
-                while let Some(message) = messages.recv().await {
-                    if message == "changes" {
-                        state.changes.send_modify(|count| *count += 1);
-                        continue;
-                    }
-                    if let Some(notice) = read(&message) {
-                        state.revoke();
-                        let _ = state.notices.send(notice);
+                let mut beats = tokio::time::interval(BEAT);
+                beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    tokio::select! {
+                        message = messages.recv() => match message {
+                            Some(message) => state.hear(&message),
+                            None => break,
+                        },
+                        _ = beats.tick() => if !answers(&client).await {
+                            break;
+                        },
                     }
                 }
                 state.connected.store(false, Ordering::Release);
@@ -132,6 +156,11 @@ async fn listen(address: Address, state: Arc<State>) {
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+async fn answers(client: &tokio_postgres::Client) -> bool {
+    let asked = tokio::time::timeout(ANSWER, client.batch_execute("SELECT 1")).await;
+    matches!(asked, Ok(Ok(())))
 }
 
 type Messages = tokio::sync::mpsc::UnboundedReceiver<String>;

@@ -30,8 +30,10 @@ pub(crate) enum Step {
 /// How a column's values become another column's.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Conversion {
-    /// Gives the key and the value of each record that has one.
-    pub read: String,
+    /// Gives the key and the value of so many records that have one, in the order of their keys.
+    pub first: Fragment,
+    /// The same for the next ones, after a key.
+    pub next: Fragment,
     /// The type of the keys.
     pub key: FieldType,
     /// The type of the values.

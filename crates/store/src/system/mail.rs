@@ -170,6 +170,10 @@ impl System<'_> {
 
     /// What is to be said in a claimed mail, with its code stored; nothing where it is not to be sent, and then it is gone.
     pub async fn prepare_mail(&self, prepare: Prepare) -> Result<Option<PreparedMail>, StoreError> {
+        if !asked!(self.store, connection => mail::is_meant(connection, &prepare.mail))? {
+            written!(self.store, Shared, writing => mail::forget(writing, &prepare.mail))?;
+            return Ok(None);
+        }
         written!(self.store, Alone, writing => mail::prepare(writing, &prepare))
     }
 

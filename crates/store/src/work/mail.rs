@@ -203,6 +203,40 @@ fn waiting(row: &Row) -> Waiting {
     }
 }
 
+async fn claimed_row<C: Connection>(
+    connection: &C,
+    claimed: &ClaimedMail,
+) -> Result<Option<Waiting>, StoreError> {
+    let sql = "SELECT \"user\", login, address, about, link, email, credential, \"by\" FROM portreeve_mails
+               WHERE id = ?1 AND attempts = ?2 AND state = 'waiting'";
+    let parameters = [(&claimed.id).into(), claimed.attempts.into()];
+    let rows = connection.ask(sql, &parameters).await?;
+    Ok(rows.first().map(waiting))
+}
+
+/// Whether a claimed mail is meant for anybody, as far as can be told without holding up others: whoever likes can have
+/// one written to nobody.
+pub(crate) async fn is_meant<C: Connection>(
+    connection: &C,
+    claimed: &ClaimedMail,
+) -> Result<bool, StoreError> {
+    let Some(row) = claimed_row(connection, claimed).await? else {
+        return Ok(false);
+    };
+    let found = addressee(connection, &claimed.template, &row).await?;
+    Ok(found.is_some())
+}
+
+/// Forgets a claimed mail that is meant for nobody.
+pub(crate) async fn forget<X: Transaction>(
+    transaction: &X,
+    claimed: &ClaimedMail,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM portreeve_mails WHERE id = ?1 AND attempts = ?2 AND state = 'waiting'";
+    let parameters = [(&claimed.id).into(), claimed.attempts.into()];
+    transaction.execute(sql, &parameters).await.map(drop)
+}
+
 pub(crate) async fn prepare<X: Transaction>(
     transaction: &X,
     prepare: &Prepare,
@@ -210,14 +244,9 @@ pub(crate) async fn prepare<X: Transaction>(
     // Nobody changes the account meanwhile, and of two mails to one address each sees the other.
     transaction.alone().await?;
     let claimed = &prepare.mail;
-    let sql = "SELECT \"user\", login, address, about, link, email, credential, \"by\" FROM portreeve_mails
-               WHERE id = ?1 AND attempts = ?2 AND state = 'waiting'";
-    let parameters = [(&claimed.id).into(), claimed.attempts.into()];
-    let rows = transaction.ask(sql, &parameters).await?;
-    let Some(row) = rows.first() else {
+    let Some(row) = claimed_row(transaction, claimed).await? else {
         return Ok(None);
     };
-    let row = waiting(row);
     transaction.mark().await?;
     let decide = async {
         let found = addressee(transaction, &claimed.template, &row).await?;
@@ -262,21 +291,21 @@ pub(crate) async fn prepare<X: Transaction>(
 }
 
 // Whom a mail goes to, and where; nobody where it is not to be sent.
-async fn addressee<X: Transaction>(
-    transaction: &X,
+async fn addressee<C: Connection>(
+    connection: &C,
     template: &str,
     row: &Waiting,
 ) -> Result<Option<(Account, String)>, StoreError> {
     let id = match (&row.user, &row.login) {
         (Some(user), _) => Some(user.clone()),
         (None, Some(login)) => {
-            let known = super::system::credential(transaction, login).await?;
+            let known = super::system::credential(connection, login).await?;
             known.map(|known| known.user.to_string())
         }
         (None, None) => None,
     };
     let Some(id) = id else { return Ok(None) };
-    let Some(account) = account(transaction, &id).await? else {
+    let Some(account) = account(connection, &id).await? else {
         return Ok(None);
     };
     // What was asked under another address or password is not asked any more.
@@ -288,7 +317,7 @@ async fn addressee<X: Transaction>(
         "change" if account.is_active() && as_asked => {
             let sql = "SELECT id FROM portreeve_users WHERE lower(email) = lower(?1) AND id <> ?2";
             let parameters = [row.address.as_ref().into(), (&account.id).into()];
-            let taken = !transaction.ask(sql, &parameters).await?.is_empty();
+            let taken = !connection.ask(sql, &parameters).await?.is_empty();
             row.address.clone().filter(|_| !taken)
         }
         // Word of what is asked goes to the address that was there when it was.

@@ -119,27 +119,36 @@ async fn convert_column<X: Transaction>(
     conversion: &Conversion,
 ) -> Result<(), StoreError> {
     let context = Context::default();
-    let read = Fragment {
-        sql: conversion.read.clone(),
-        slots: vec![],
-    };
     let types = [conversion.key, conversion.from];
-    let mut misfits = 0_usize;
-    for row in transaction
-        .rows(&read, &Binding::new(&context), &types)
-        .await?
-    {
-        let Some(value) = convert(&row[1], conversion.from, conversion.to) else {
-            misfits += 1;
-            continue;
+    let (mut misfits, mut last) = (0_usize, None);
+    // A page at a time: there may be more of them than there is memory.
+    loop {
+        let page = match &last {
+            None => &conversion.first,
+            Some(_) => &conversion.next,
         };
-        let assigned = [(conversion.field, value)];
         let binding = Binding {
-            assigned: &assigned,
-            key: Some(&row[0]),
+            key: last.as_ref(),
             ..Binding::new(&context)
         };
-        transaction.run(&conversion.write, &binding).await?;
+        let rows = transaction.rows(page, &binding, &types).await?;
+        for row in &rows {
+            let Some(value) = convert(&row[1], conversion.from, conversion.to) else {
+                misfits += 1;
+                continue;
+            };
+            let assigned = [(conversion.field, value)];
+            let binding = Binding {
+                assigned: &assigned,
+                key: Some(&row[0]),
+                ..Binding::new(&context)
+            };
+            transaction.run(&conversion.write, &binding).await?;
+        }
+        match rows.into_iter().next_back() {
+            Some(mut row) => last = Some(row.swap_remove(0)),
+            None => break,
+        }
     }
     if misfits > 0 {
         return Err(StoreError::Schema(

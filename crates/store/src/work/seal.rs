@@ -77,6 +77,16 @@ fn broken() -> StoreError {
     StoreError::Corrupt("the head of the audit trail's chain is gone".into())
 }
 
+fn unreadable() -> StoreError {
+    StoreError::Corrupt("a seal of the audit trail has no hash".into())
+}
+
+// A hash as it is written down, whatever is: bytes that are no text are no hash of ours either.
+fn written(dialect: Dialect, row: &Row, place: usize) -> Option<String> {
+    let bytes = dialect.exact_bytes(row.maybe_text(place)?);
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 fn position_of(row: &Row, place: usize) -> Result<u64, StoreError> {
     row.unsigned(place)
 }
@@ -176,18 +186,22 @@ impl<'a> Check<'a> {
         noted: &'a [AuditHead],
     ) -> Result<Self, StoreError> {
         // One statement, so that both are of the same moment.
-        let sql = "SELECT (SELECT max(s.position) FROM portreeve_audit_seals s), h.position, h.hash
-                   FROM (SELECT 1 AS one) o LEFT JOIN portreeve_audit_head h ON h.one = o.one";
-        let rows = connection.ask(sql, &[]).await?;
+        let dialect = connection.dialect();
+        let sql = format!(
+            "SELECT (SELECT max(s.position) FROM portreeve_audit_seals s), h.position, {}
+             FROM (SELECT 1 AS one) o LEFT JOIN portreeve_audit_head h ON h.one = o.one",
+            dialect.exact_text("h.hash")
+        );
+        let rows = connection.ask(&sql, &[]).await?;
         let row = rows.first().ok_or_else(broken)?;
         let last = row
             .maybe_integer(0)
             .and_then(|last| u64::try_from(last).ok());
         let last = last.unwrap_or(0);
-        let head = match (row.maybe_integer(1), row.maybe_text(2)) {
+        let head = match (row.maybe_integer(1), written(dialect, row, 2)) {
             (Some(position), Some(hash)) => Some(AuditHead {
                 position: u64::try_from(position).unwrap_or(0),
-                hash: hash.to_owned(),
+                hash,
             }),
             _ => None,
         };
@@ -236,9 +250,11 @@ impl<'a> Check<'a> {
     pub async fn seals<C: Connection>(&mut self, connection: &C) -> Result<bool, StoreError> {
         let dialect = connection.dialect();
         let sql = format!(
-            "SELECT s.position, s.line, s.content, s.hash, {}
+            "SELECT s.position, s.line, {}, {}, {}
              FROM portreeve_audit_seals s LEFT JOIN portreeve_audit a ON a.id = s.line
              WHERE s.position > ?1 AND s.position <= ?2 ORDER BY s.position LIMIT {PAGE}",
+            dialect.exact_text("s.content"),
+            dialect.exact_text("s.hash"),
             columns(dialect)
         );
         let rows = connection
@@ -253,7 +269,8 @@ impl<'a> Check<'a> {
     fn seal(&mut self, dialect: Dialect, row: &Row) -> Result<(), StoreError> {
         // Positions are counted from 1, and in order; what is below is none of the product's.
         let (position, line) = (u64::try_from(row.integer(0)?).unwrap_or(0), row.integer(1)?);
-        let (sealed, hash) = (row.text(2)?, row.text(3)?);
+        let hash_at = |place| written(dialect, row, place).ok_or_else(unreadable);
+        let (sealed, hash) = (hash_at(2)?, hash_at(3)?);
         let (at, report) = (Some(position), &mut self.report);
         report.sealed += 1;
         let expected = self.position + 1;
@@ -283,7 +300,7 @@ impl<'a> Check<'a> {
             Some(_) => {}
         }
         let follows = self.hash.as_deref();
-        if follows.is_some_and(|before| link(before, sealed, position) != hash) {
+        if follows.is_some_and(|before| link(before, &sealed, position) != hash) {
             let said = format!(
                 "the seal at position {position} (line {line}) does not follow from the one before it"
             );
@@ -298,7 +315,7 @@ impl<'a> Check<'a> {
         }
         self.after = row.integer(0)?;
         self.position = position;
-        self.hash = Some(hash.to_owned());
+        self.hash = Some(hash);
         Ok(())
     }
 

@@ -395,3 +395,30 @@ async fn denials_are_kept_found_and_forgotten() {
     assert_eq!((found(4).await, found(5).await.is_some()), (None, true));
     assert_eq!(system.forget_decisions(NOW, 1).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn what_is_no_text_is_a_finding_with_its_place() {
+    if ON == On::Postgres {
+        // A column of texts has nothing else there.
+        return;
+    }
+    let world = super::world(NOTHING).await;
+    world.user("anna", &[]).await;
+    assert_eq!(seal(&world.store).await, 2);
+    run(
+        &world,
+        "UPDATE portreeve_audit_seals SET content = CAST(x'ff' AS TEXT) WHERE position = 1;
+         UPDATE portreeve_audit_seals SET hash = CAST(x'ff' AS TEXT) WHERE position = 2;
+         UPDATE portreeve_audit_head SET hash = CAST(x'fffe' AS TEXT)",
+    );
+    let report = verify(&world, &[]).await;
+    assert_eq!(
+        found(&report),
+        [
+            (Fault::Altered, Some(1), Some(1)),
+            (Fault::Order, Some(1), Some(1)),
+            (Fault::Order, Some(2), Some(2)),
+            (Fault::Head, Some(2), None),
+        ]
+    );
+}

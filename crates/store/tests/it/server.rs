@@ -1,11 +1,14 @@
 //! What only a database server has: other programs beside us, restarts, addresses.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use portreeve_gate::ApplyPolicy;
 use portreeve_policy::Document;
-use portreeve_store::{Location, Notice, OpenError, Store, StoreError};
+use portreeve_store::{AskedMail, Location, Notice, OpenError, Prepare, Store, StoreError};
 use portreeve_testkit::postgres::{Postgres, Settings};
 use serde_json::json;
 
@@ -347,4 +350,124 @@ async fn what_a_server_says_of_a_record_is_in_no_error() {
         assert!(state == "P0001" || said.contains(state), "{said}");
     }
     assert_eq!(here.digest().await, before);
+}
+
+// Hands everything on to a server, and falls silent to whoever is connected when the number grows.
+fn proxy(to: String) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let silenced = Arc::new(AtomicUsize::new(0));
+    let all = Arc::clone(&silenced);
+    std::thread::spawn(move || {
+        for from in listener.incoming() {
+            let (from, to) = (from.unwrap(), TcpStream::connect(&to).unwrap());
+            let ways = [
+                (from.try_clone().unwrap(), to.try_clone().unwrap()),
+                (to, from),
+            ];
+            let before = all.load(Ordering::SeqCst);
+            for (mut from, mut to) in ways {
+                let silenced = Arc::clone(&all);
+                std::thread::spawn(move || {
+                    let mut bytes = [0; 4_096];
+                    while let Ok(read @ 1..) = from.read(&mut bytes) {
+                        let silent = silenced.load(Ordering::SeqCst) != before;
+                        if !silent && to.write_all(&bytes[..read]).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        }
+    });
+    (port, silenced)
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_given_up() {
+    let here = World::new(On::Postgres, NOTES).await;
+    let Home::Database(database) = &here.home else {
+        panic!("a database");
+    };
+    let url = database.url();
+    let (account, place) = url.split_once('@').unwrap();
+    let (server, name) = place.split_once('/').unwrap();
+    let (port, silenced) = proxy(server.into());
+    let mut options = here.home.options();
+    options.location = Location::Postgres(format!("{account}@127.0.0.1:{port}/{name}"));
+    let there = Store::open(options).await.unwrap();
+    informed(&there).await;
+    let mut notices = there.notices().expect("there are others");
+    let version = here.apply(&more_notes()).await.unwrap();
+    assert_eq!(next(&mut notices).await, Notice::Policy(version));
+    let before = there.system().revocations();
+    silenced.fetch_add(1, Ordering::SeqCst);
+    let again = async { while notices.recv().await.unwrap() != Notice::Reconnected {} };
+    tokio::time::timeout(Duration::from_secs(60), again)
+        .await
+        .expect("it notices, and listens anew");
+    assert_ne!(there.system().revocations(), before);
+}
+
+#[tokio::test]
+async fn a_column_of_many_values_is_converted() {
+    let world = World::new(On::Postgres, NOTES).await;
+    let Home::Database(database) = &world.home else {
+        panic!("a database");
+    };
+    database.sql("INSERT INTO notes (text) SELECT n::text FROM generate_series(1, 2500) n");
+    let numbers = NOTES.replace("text: text", "text: integer");
+    world.apply(&numbers).await.unwrap();
+    let sum = database.sql("SELECT count(text), sum(text) FROM notes");
+    assert_eq!(sum.trim(), "2500|3126250");
+    // Where one of the last does not fit, nothing is changed.
+    world.apply(NOTES).await.unwrap();
+    database.sql("UPDATE notes SET text = 'none' WHERE id IN (2400, 2500)");
+    let error = world.apply(&numbers).await.unwrap_err();
+    assert!(error.to_string().contains('2'), "{error}");
+    let sum = database.sql("SELECT count(*) FROM notes WHERE text IN ('none', '2399')");
+    assert_eq!(sum.trim(), "3");
+}
+
+#[tokio::test]
+async fn a_mail_to_nobody_waits_for_nobody() {
+    let world = World::new(On::Postgres, NOTES).await;
+    let Home::Database(database) = &world.home else {
+        panic!("a database");
+    };
+    let connected = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await;
+    let (client, connection) = connected.unwrap();
+    tokio::spawn(connection);
+    // As whoever writes does.
+    let writes = format!(
+        "BEGIN; SELECT pg_advisory_xact_lock_shared({})",
+        0x706f_7274_7265_6576_i64
+    );
+    client.batch_execute(&writes).await.unwrap();
+    let system = world.store.system();
+    let asked = AskedMail {
+        id: "1".into(),
+        template: "reset".into(),
+        login: "nobody@example.org".into(),
+        link: None,
+        at: 1,
+        limit: 10,
+    };
+    system.ask_mail(asked).await.unwrap();
+    let mail = system.claim_mail(2, 3).await.unwrap().expect("it waits");
+    let prepare = Prepare {
+        mail,
+        code: None,
+        expires: 4,
+        at: 2,
+        since: 0,
+        limit: None,
+    };
+    let prepared = tokio::time::timeout(Duration::from_secs(20), system.prepare_mail(prepare));
+    assert!(prepared.await.expect("at once").unwrap().is_none());
+    assert!(
+        system.claim_mail(5, 6).await.unwrap().is_none(),
+        "it is gone"
+    );
+    client.batch_execute("COMMIT").await.unwrap();
 }

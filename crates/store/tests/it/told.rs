@@ -77,7 +77,7 @@ pub async fn told_of(
         Home::Folder(_) => 0,
         Home::Database(database) => {
             let newest = database.sql("SELECT coalesce(max(seq), 0) FROM portreeve.changes");
-            newest.trim().parse::<u64>().unwrap() << 8
+            newest.trim().parse::<u64>().unwrap() << 20
         }
     };
     let mut all = vec![];

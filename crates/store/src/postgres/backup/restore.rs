@@ -170,7 +170,10 @@ async fn restored(
     }
     settle(&filling, &backup).await?;
     execute("COMMIT".into()).await?;
-    execute("ANALYZE".into()).await?;
+    if let Err(error) = execute("ANALYZE".into()).await {
+        // All of it is there; plans are bad until the server does this by itself.
+        tracing::warn!(%error, "the restored tables could not be analyzed");
+    }
     Ok(Restored {
         backup,
         place: address.shown.clone(),

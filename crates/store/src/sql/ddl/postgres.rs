@@ -21,6 +21,9 @@ const LONGEST: usize = 63;
 /// Under this name a column waits while another takes its place.
 const WAITING: &str = "portreeve_waiting";
 
+/// So many values are converted at once.
+const CONVERTED: u32 = 1_000;
+
 /// A name for an index or constraint that says what it is, short enough to be kept whole.
 pub(crate) fn short(name: &str) -> String {
     if name.len() <= LONGEST {
@@ -433,8 +436,17 @@ impl Change<'_> {
             BoundSlot::Assigned(FieldId::at(place), to.ty),
             BoundSlot::Key(key_type),
         ];
+        let page = |after: &str, slots: Vec<BoundSlot>| Fragment {
+            sql: format!(
+                "SELECT {key}, {waiting} FROM {table} WHERE {waiting} IS NOT NULL{after} ORDER BY {key} LIMIT {CONVERTED}"
+            ),
+            slots,
+        };
+        let last = BoundSlot::Key(key_type);
+        let after = format!(" AND {key} > {}", DIALECT.parameter(1, &last));
         Conversion {
-            read: format!("SELECT {key}, {waiting} FROM {table} WHERE {waiting} IS NOT NULL"),
+            first: page("", vec![]),
+            next: page(&after, vec![last]),
             key: key_type,
             from: from.ty,
             to: to.ty,
