@@ -30,6 +30,8 @@ const MAILS: Duration = Duration::from_secs(5);
 /// How long a mail that is on its way may take once the server is told to stop. One that is cut off is sent by whoever runs
 /// next, and may then arrive twice.
 const LAST_MAIL: Duration = Duration::from_secs(10);
+/// How long the job that seals may take to come to an end.
+const LAST_SEAL: Duration = Duration::from_secs(10);
 
 /// Starts the server and runs it until it is told to stop.
 pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
@@ -75,7 +77,8 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     let housekeeping = tokio::spawn(housekeeping(Arc::clone(&portreeve)));
     let (stop_mails, stopped) = watch::channel(false);
     let mails = tokio::spawn(mails(Arc::clone(&portreeve), stopped));
-    let sealing = tokio::spawn(sealing::run(Arc::clone(&portreeve)));
+    let (stop_sealing, stopped) = watch::channel(false);
+    let sealing = tokio::spawn(sealing::run(Arc::clone(&portreeve), stopped));
     let noting = tokio::spawn(noting(Arc::clone(&portreeve)));
     let proxies = config.server.proxies();
     let router = portreeve_native::router_behind(Arc::clone(&portreeve), proxies);
@@ -100,7 +103,12 @@ pub async fn run(flags: Serve, output: Output) -> Result<ExitCode, Failure> {
     if let Err(error) = portreeve.write_uses().await {
         tracing::warn!(%error, "when sessions were last used could not be written down");
     }
-    sealing.abort();
+    // Not in the middle of what it writes: what follows is the last of it.
+    stop_sealing.send_replace(true);
+    let abandon = sealing.abort_handle();
+    if tokio::time::timeout(LAST_SEAL, sealing).await.is_err() {
+        abandon.abort();
+    }
     if let Err(error) = portreeve.seal_audit().await {
         tracing::error!(%error, "the last lines of the audit trail are not sealed yet");
     }
