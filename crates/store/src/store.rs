@@ -113,6 +113,15 @@ impl Stale {
         }
     }
 
+    /// Somebody's rights, status or credentials have changed, and sessions have ended or not.
+    pub(crate) fn of(user: &str, epoch: u64, sessions: bool) -> Self {
+        Self {
+            epochs: vec![(user.into(), epoch)],
+            sessions,
+            ..Self::default()
+        }
+    }
+
     /// Whether everything remembered still holds.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()

@@ -110,11 +110,8 @@ fn shown(user: &str, binding: &Binding) -> Json {
 
 async fn stale<X: Transaction>(transaction: &X, user: &str) -> Result<Stale, StoreError> {
     let epoch = advance(transaction, user).await?;
-    Ok(Stale {
-        epochs: vec![(user.into(), epoch)],
-        sessions: end_with_roles(transaction, user).await?,
-        ..Stale::default()
-    })
+    let ended = end_with_roles(transaction, user).await?;
+    Ok(Stale::of(user, epoch, ended))
 }
 
 /// Binds an account. Gives the binding's id.

@@ -184,7 +184,7 @@ pub(crate) async fn update_user<X: Transaction>(
             };
             audit(transaction, &by, done).await?;
         }
-        Ok((outcome, stale(user, epoch, *sessions != Sessions::GoOn)))
+        Ok((outcome, Stale::of(user, epoch, *sessions != Sessions::GoOn)))
     };
     let result = update.await;
     finish(transaction, result).await
@@ -217,7 +217,7 @@ pub(crate) async fn delete_user<X: Transaction>(
             ..Audited::default()
         };
         audit(transaction, &By::caller(authorized), done).await?;
-        Ok((outcome, stale(user, epoch, true)))
+        Ok((outcome, Stale::of(user, epoch, true)))
     };
     let result = delete.await;
     finish(transaction, result).await
@@ -260,7 +260,7 @@ pub(crate) async fn upgrade_password<X: Transaction>(
     Ok(changed > 0)
 }
 
-async fn set_password<X: Transaction>(
+pub(super) async fn set_password<X: Transaction>(
     transaction: &X,
     user: &str,
     hash: &str,
@@ -464,12 +464,4 @@ fn field(accounts: &Collection, name: &str) -> Result<FieldId, StoreError> {
     accounts
         .find_field(name)
         .ok_or_else(|| StoreError::Corrupt(format!("accounts have no column '{name}'")))
-}
-
-fn stale(user: &str, epoch: u64, sessions: bool) -> Stale {
-    Stale {
-        epochs: vec![(user.into(), epoch)],
-        sessions,
-        ..Stale::default()
-    }
 }

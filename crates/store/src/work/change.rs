@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use portreeve_gate::{Authorized, Change, Mass, MassWhat};
-use portreeve_model::{Catalog, Collection, CollectionId, FieldId, FieldType, Value};
+use portreeve_model::{Catalog, Collection, CollectionId, FieldId, Value};
 use portreeve_policy::{
     ChangeOutcome, ChangeRun, Context, Demand, Precondition, Record, Reply, Selection, Step, What,
     Write, WriteTemplate, keep,
 };
 
-use super::writes::{complete, is_constraint, look};
+use super::writes::{complete, is_constraint, look, points_at};
 use super::{Part, StatementKey, Transaction, check_versions, finish};
 use crate::sql::binding::Binding;
 use crate::sql::fragment::Fragment;
@@ -213,24 +213,11 @@ impl<X: Transaction> Job<'_, X> {
                 value,
                 reach,
             } => {
-                // Which of the two statements: with the reach, or the bare question.
-                let fields = match reach {
-                    Some(_) => vec![link.field],
-                    None => vec![link.field, link.field],
-                };
-                let statement = key(template.id(), Part::Link, fields);
-                let dialect = self.transaction.dialect();
-                let target = self.catalog.get(link.target);
-                let fragment = self.transaction.statements().get(&statement, || {
-                    write::link(dialect, self.catalog, target, link.by, reach)
-                });
-                let binding = Binding {
-                    key: Some(value),
-                    ..Binding::new(self.context)
-                };
-                let types = [FieldType::Integer];
-                let rows = self.transaction.rows(&fragment, &binding, &types).await?;
-                Reply::Holds(!rows.is_empty())
+                let (transaction, catalog) = (self.transaction, self.catalog);
+                let link = (&**template, link);
+                let holds =
+                    points_at(transaction, catalog, self.context, link, value, reach).await?;
+                Reply::Holds(holds)
             }
             Demand::Insert { template, values } => {
                 let mut values = values.to_vec();

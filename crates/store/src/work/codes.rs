@@ -5,14 +5,13 @@ use portreeve_gate::{Authorized, Invited};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::accounts::insert_user;
+use super::accounts::{insert_user, set_password};
 use super::audit::{Audited, By, audit};
 use super::mail::{For, queue};
-use super::system::{advance, insert_binding};
+use super::system::{ACTIVE, advance, insert_binding};
 use super::{Connection, Parameter, Transaction, check_versions, finish};
 use crate::{Accept, GoodCode, Stale, StoreError, WriteOutcome};
 
-const ACTIVE: &str = "active";
 /// An account that waits for whoever is invited to it. It cannot sign in.
 const INVITED: &str = "invited";
 /// An account of somebody who has signed up and whose address waits to be confirmed. It cannot sign in.
@@ -204,17 +203,6 @@ async fn void<X: Transaction>(transaction: &X, user: &str) -> Result<(), StoreEr
     transaction.execute(sql, &[user.into()]).await.map(drop)
 }
 
-async fn set_password<X: Transaction>(
-    transaction: &X,
-    user: &str,
-    password_hash: &str,
-) -> Result<(), StoreError> {
-    let sql = "INSERT INTO portreeve_credentials (\"user\", password_hash) VALUES (?1, ?2)
-               ON CONFLICT (\"user\") DO UPDATE SET password_hash = excluded.password_hash";
-    let parameters = [user.into(), password_hash.into()];
-    transaction.execute(sql, &parameters).await.map(drop)
-}
-
 // The account itself, by the code it was sent.
 fn by(account: &Account, at: i64) -> By<'static> {
     By {
@@ -229,11 +217,7 @@ async fn stale<X: Transaction>(
     sessions: bool,
 ) -> Result<Stale, StoreError> {
     let epoch = advance(transaction, user).await?;
-    Ok(Stale {
-        epochs: vec![(user.into(), epoch)],
-        sessions,
-        ..Stale::default()
-    })
+    Ok(Stale::of(user, epoch, sessions))
 }
 
 pub(crate) async fn reset_password<X: Transaction>(

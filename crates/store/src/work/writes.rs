@@ -529,37 +529,54 @@ impl<X: Transaction> Job<'_, X> {
         value: &Value,
         reach: Option<&portreeve_model::Condition>,
     ) -> Result<bool, StoreError> {
-        let target = self.catalog.get(link.target);
-        // Which of the two statements: with the reach, or the bare question.
-        let fields = if reach.is_some() {
-            vec![link.field]
-        } else {
-            vec![link.field, link.field]
-        };
-        let key = StatementKey {
-            template: self.template.id(),
-            part: Part::Link,
-            fields,
-        };
-        let dialect = self.transaction.dialect();
-        let fragment = self.transaction.statements().get(&key, || {
-            write::link(dialect, self.catalog, target, link.by, reach)
-        });
-        let binding = Binding {
-            key: Some(value),
-            ..Binding::new(self.context)
-        };
-        let rows = self
-            .transaction
-            .rows(&fragment, &binding, &[FieldType::Integer])
-            .await?;
-        Ok(!rows.is_empty())
+        let link = (&**self.template, link);
+        points_at(
+            self.transaction,
+            self.catalog,
+            self.context,
+            link,
+            value,
+            reach,
+        )
+        .await
     }
 
     fn stored(&self, record: Record, truths: &[bool]) -> WriteOutcome {
         let sight = self.template.sight_new(truths);
         WriteOutcome::Stored(Stored::of(self.template, self.sent, record, sight))
     }
+}
+
+/// Whether a link of a template leads to a record, within this reach where there is one.
+pub(super) async fn points_at<X: Transaction>(
+    transaction: &X,
+    catalog: &portreeve_model::Catalog,
+    context: &Context,
+    (template, link): (&WriteTemplate, &Link),
+    value: &Value,
+    reach: Option<&portreeve_model::Condition>,
+) -> Result<bool, StoreError> {
+    // Which of the two statements: with the reach, or the bare question.
+    let fields = match reach {
+        Some(_) => vec![link.field],
+        None => vec![link.field, link.field],
+    };
+    let key = StatementKey {
+        template: template.id(),
+        part: Part::Link,
+        fields,
+    };
+    let (dialect, target) = (transaction.dialect(), catalog.get(link.target));
+    let fragment = transaction.statements().get(&key, || {
+        write::link(dialect, catalog, target, link.by, reach)
+    });
+    let binding = Binding {
+        key: Some(value),
+        ..Binding::new(context)
+    };
+    let types = [FieldType::Integer];
+    let rows = transaction.rows(&fragment, &binding, &types).await?;
+    Ok(!rows.is_empty())
 }
 
 /// Keeps still what a write is judged by.
