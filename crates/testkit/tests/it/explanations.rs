@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use portreeve_model::{FieldId, Value};
 use portreeve_policy::{
-    ActionId, Asker, CREATE_ONE, Clause, DELETE_ONE, Document, Effect, MemoryWorld, Permission,
-    Question, READ_ONE, Record, Snapshot, Suggestion, UPDATE_ONE, decision_with, explain,
-    parse_rule,
+    ActionId, Addition, Asker, CREATE_ONE, Clause, DELETE_ONE, Document, Effect, MemoryWorld,
+    Permission, Question, READ_ONE, Record, Scope, Snapshot, Suggestion, UPDATE_ONE, decision_with,
+    explain, parse_rule,
 };
 use portreeve_testkit::naive::{Answer, Request, World};
 use portreeve_testkit::{compiled, worlds};
@@ -136,7 +136,7 @@ fn explanations_are_sufficient_and_minimal_and_suggestions_flip() {
                 None => without += 1,
                 Some(suggestion) => {
                     let document = apply(&case.world.document, suggestion);
-                    let flipped = flipped(&case, &document, seed);
+                    let flipped = flipped(&case, &document, suggestion, seed);
                     assert!(flipped, "case {seed}: {suggestion:?} does not flip it");
                 }
             }
@@ -151,7 +151,7 @@ fn explanations_are_sufficient_and_minimal_and_suggestions_flip() {
     ));
 }
 
-fn flipped(case: &Case, document: &Document, seed: u64) -> bool {
+fn flipped(case: &Case, document: &Document, suggestion: &Suggestion, seed: u64) -> bool {
     let snapshot = match Snapshot::compile(document, 2) {
         Ok(snapshot) => Arc::new(snapshot),
         Err(problems) => panic!(
@@ -160,9 +160,33 @@ fn flipped(case: &Case, document: &Document, seed: u64) -> bool {
         ),
     };
     let memory = compiled::populate(&case.world, snapshot);
-    let (subject, _) = worlds::request(&case.world, seed);
+    let (mut subject, _) = worlds::request(&case.world, seed);
+    // What is to be added to a scope is no role's.
+    let to_scope = suggestion.add.iter().filter(|it| it.role == SCOPE);
+    let added: Vec<Permission> = to_scope.map(permission).collect();
+    if let Some(scope) = subject.scope.take() {
+        let permissions = [scope.permissions(), &added].concat();
+        subject.scope = Some(Scope::new(permissions, scope.everyone()).expect("allows alone"));
+    }
     let asker = compiled::asker(&memory, &case.world, &subject);
     explain(memory.snapshot(), &asker, &case.question, &memory).decision == "allow"
+}
+
+/// What explanations call the role of a scope.
+const SCOPE: &str = "(scope)";
+
+fn permission(addition: &Addition) -> Permission {
+    Permission {
+        effect: Effect::Allow,
+        actions: vec![addition.allow.clone()],
+        on: addition.on.clone().into_iter().collect(),
+        rows: addition
+            .rows
+            .as_deref()
+            .map(|rows| parse_rule(rows).expect("a suggestion can be read")),
+        fields: addition.fields.clone(),
+        ..Permission::default()
+    }
 }
 
 fn apply(document: &Document, suggestion: &Suggestion) -> Document {
@@ -182,18 +206,8 @@ fn apply(document: &Document, suggestion: &Suggestion) -> Document {
             .expect("a role of the document");
         role.permissions.remove(usize::from(place));
     }
-    for addition in &suggestion.add {
-        let permission = Permission {
-            effect: Effect::Allow,
-            actions: vec![addition.allow.clone()],
-            on: addition.on.clone().into_iter().collect(),
-            rows: addition
-                .rows
-                .as_deref()
-                .map(|rows| parse_rule(rows).expect("a suggestion can be read")),
-            fields: addition.fields.clone(),
-            ..Permission::default()
-        };
+    for addition in suggestion.add.iter().filter(|it| it.role != SCOPE) {
+        let permission = permission(addition);
         match document
             .roles
             .iter_mut()
