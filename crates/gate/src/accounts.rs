@@ -26,6 +26,9 @@ pub const TOUCHING: [&str; 6] = [
 /// What an account has once and for all.
 pub const LASTING: [&str; 3] = ["id", "number", "created"];
 
+/// The status of an account whose address has to be confirmed before it signs in.
+pub const UNCONFIRMED: &str = "unconfirmed";
+
 /// The mark of rights that were narrowed to statements which grant all fields.
 const WHOLE: u64 = u64::MAX;
 
@@ -93,6 +96,16 @@ pub struct UserCreation {
     pub(crate) template: Arc<WriteTemplate>,
     pub(crate) values: Vec<(FieldId, Value)>,
     pub(crate) user: CreateUser,
+    pub(crate) confirmation: Option<Confirmation>,
+}
+
+/// A mail that asks whoever has an address to confirm it, written down with the account that was made with it.
+#[derive(Clone, Debug)]
+pub struct Confirmation {
+    /// The address.
+    pub email: String,
+    /// So many mails may wait; with more, nothing is done.
+    pub at_most: usize,
 }
 
 impl UserCreation {
@@ -109,6 +122,11 @@ impl UserCreation {
     /// The rest.
     pub fn user(&self) -> &CreateUser {
         &self.user
+    }
+
+    /// Whom to ask for the confirmation of his address.
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.confirmation.as_ref()
     }
 }
 
@@ -236,17 +254,18 @@ impl Gate {
             template,
             values,
             user,
+            confirmation: None,
         };
         Ok(self.proof(caller, creation))
     }
 
     /// A new account of somebody who signs up: no rights are asked for, and nothing is taken that the owner of an account
-    /// may not say of it. `status` is what it has at first, `active` where nothing is said.
+    /// may not say of it. Where an address is to be confirmed it is [`UNCONFIRMED`] until then, and `active` otherwise.
     pub fn register(
         &self,
         caller: &Caller,
         mut user: CreateUser,
-        status: Option<&str>,
+        confirmation: Option<Confirmation>,
     ) -> Result<Authorized<UserCreation>, Refused> {
         let users = Self::users(caller)?;
         for (name, _) in &user.attributes {
@@ -257,11 +276,14 @@ impl Gate {
         if user.past.is_some() || user.key != user.id {
             return Err(Refused::Forbidden);
         }
-        let status = status.map(|status| ("status".to_owned(), status.into()));
-        user.attributes.extend(status);
+        if confirmation.is_some() {
+            user.attributes
+                .push(("status".to_owned(), UNCONFIRMED.into()));
+        }
         let mut everything = self.operator(caller.context.now);
         everything.snapshot = Arc::clone(&caller.snapshot);
-        let creation = self.create_user(&everything, user)?.operation;
+        let mut creation = self.create_user(&everything, user)?.operation;
+        creation.confirmation = confirmation;
         Ok(self.proof(caller, creation))
     }
 

@@ -9,9 +9,6 @@ use portreeve_store::StoreError;
 use crate::plan::{Change, Difference, Dropped, Plan};
 use crate::{Portreeve, ServiceError};
 
-/// How many accounts are looked at in one read.
-const PAGE: u32 = 1_000;
-
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
@@ -99,7 +96,6 @@ impl Portreeve {
         if !plan.drops.is_empty() && !confirm_drops {
             return Err(ServiceError::DropsUnconfirmed(plan.drops));
         }
-        self.keep_held(&plan.compiled).await?;
         let rights = plan.changes.iter().any(Change::concerns_rights);
         let operation = ApplyPolicy {
             document: Arc::clone(&plan.document),
@@ -145,58 +141,6 @@ impl Portreeve {
             Ok(())
         } else {
             Err(ServiceError::Forbidden)
-        }
-    }
-
-    // A role or profile that somebody is bound to does not fall away under him: made again later, it would give him
-    // what its new author meant for others.
-    async fn keep_held(&self, compiled: &Snapshot) -> Result<(), ServiceError> {
-        let current = self.gate.snapshot();
-        let roles: Vec<&str> = current
-            .role_keys()
-            .map(|key| &**key)
-            .filter(|key| compiled.is_administrator(key).is_none())
-            .collect();
-        let profiles: Vec<&str> = current
-            .profile_keys()
-            .map(String::as_str)
-            .filter(|key| compiled.profile_has_administrator(key).is_none())
-            .collect();
-        if roles.is_empty() && profiles.is_empty() {
-            return Ok(());
-        }
-        let operator = self.operator();
-        let mut found: Option<String> = None;
-        let mut holders = vec![];
-        let mut after = None;
-        loop {
-            let page = self.list_users(&operator, PAGE, after).await?;
-            after = page.last().map(|user| user.number);
-            for user in &page {
-                let role = user
-                    .roles
-                    .iter()
-                    .find(|role| roles.contains(&role.as_str()));
-                let profile = user
-                    .profiles
-                    .iter()
-                    .find(|key| profiles.contains(&key.as_str()));
-                let held = role
-                    .map(|role| format!("role '{role}'"))
-                    .or_else(|| profile.map(|profile| format!("profile '{profile}'")));
-                if let Some(held) = held
-                    && *found.get_or_insert_with(|| held.clone()) == held
-                {
-                    holders.push(user.name().to_owned());
-                }
-            }
-            if page.len() < PAGE as usize {
-                break;
-            }
-        }
-        match found {
-            None => Ok(()),
-            Some(what) => Err(ServiceError::Held { what, holders }),
         }
     }
 }

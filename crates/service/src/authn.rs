@@ -202,7 +202,8 @@ impl Portreeve {
             .idle
             .is_some_and(|idle| used.saturating_add(idle) <= now);
         // While nobody tells us what other programs end, it is asked of the database.
-        if over || !self.store.is_informed() || !self.gate.is_current(&known.caller, now) {
+        let informed = self.callers.hold_under(self.store.informed());
+        if over || !informed || !self.gate.is_current(&known.caller, now) {
             return Ok(None);
         }
         if now.saturating_sub(used) >= MINUTE

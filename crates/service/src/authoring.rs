@@ -421,11 +421,6 @@ impl Portreeve {
         terms: Terms,
     ) -> Result<Applied, ServiceError> {
         let _turn = self.administration.lock().await;
-        let what = changes.last().map(|change| match change {
-            Authored::NoRole(role) => format!("role '{}'", role.key),
-            Authored::NoProfile(profile) => format!("profile '{}'", profile.key),
-            other => other.target().to_owned(),
-        });
         let compiled = Arc::new(compiled);
         let operation = Author {
             changes,
@@ -443,15 +438,13 @@ impl Portreeve {
             Ok(made)
         });
         done.await?.map_err(|error| match error {
-            StoreError::Held(holders) => ServiceError::Held {
-                what: what.unwrap_or_default(),
-                // Who they are is for those who may see them.
-                holders: if self.gate.is_administrator(caller) {
-                    holders
-                } else {
-                    vec![]
-                },
-            },
+            // Who they are is for those who may see them.
+            StoreError::Held { what, .. } if !self.gate.is_administrator(caller) => {
+                ServiceError::Held {
+                    what,
+                    holders: vec![],
+                }
+            }
             other => other.into(),
         })?;
         self.note_administrator().await;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_gate::Caller;
@@ -34,6 +34,8 @@ type Shard = HashMap<TokenHash, Arc<Admitted>, BuildHasherDefault<FirstBytes>>;
 #[derive(Default)]
 pub(crate) struct Callers {
     shards: [RwLock<Shard>; SHARDS],
+    // The connection on which we hear what ends them: what is heard on another one is not about all of them.
+    informed: AtomicU64,
     // Who comes without a token, under the policy last seen.
     anonymous: RwLock<Option<Caller>>,
 }
@@ -66,6 +68,17 @@ impl Callers {
             shard.clear();
         }
         shard.insert(hash, admitted);
+    }
+
+    /// Whether whatever has ended them would have been heard of, on this connection.
+    pub fn hold_under(&self, informed: Option<u64>) -> bool {
+        informed.is_some_and(|informed| informed == self.informed.load(Ordering::Acquire))
+    }
+
+    /// Forgets all of them; those to come hold under this connection.
+    pub fn begin_under(&self, informed: u64) {
+        self.clear();
+        self.informed.store(informed, Ordering::Release);
     }
 
     pub fn remove(&self, hash: &TokenHash) {

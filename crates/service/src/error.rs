@@ -346,6 +346,7 @@ impl From<StoreError> for ServiceError {
                 "username",
                 "must not contain '@', unless it is the account's own e-mail address",
             ),
+            StoreError::Held { what, holders } => Self::Held { what, holders },
             StoreError::Schema(message) => Self::BadChange(message),
             StoreError::AdministratorExists => {
                 Self::SetupClosed("there is an administrator already")

@@ -109,7 +109,7 @@ pub use open::Options;
 pub use plan::{Change, ChangeKind, Dropped, Part, Plan};
 pub use rates::ThrottleSettings;
 pub use records::Written;
-pub use registration::{NewRegistration, Registered, Registration, UNCONFIRMED};
+pub use registration::{NewRegistration, Registered, Registration};
 pub use sessions::{How, Mode, RefreshToken, SessionView, SignedIn};
 pub use setup::SETUP_ATTEMPTS;
 pub use subscribe::{EndReason, Happening, ResetReason, Subscription, SubscriptionLimits};
@@ -120,7 +120,7 @@ pub use users::{MadeUser, NewUser, PastUser, RESERVED_KEYS, UserChange, UserFiel
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
 pub use portreeve_gate::{
     AggregateRequest, Asked, AskedWhat, Caller, Eyes, ListRequest, MAX_SELECTED, MAX_STEPS,
-    MassRequest, Principal, Rebind, Sent, Simulated, SubscribeRequest, take_literals,
+    MassRequest, Principal, Rebind, Sent, Simulated, SubscribeRequest, UNCONFIRMED, take_literals,
 };
 pub use portreeve_policy::{
     Binding, BoundTo, Document, Place, Precondition, Problem, RequestFacts, RuleError,

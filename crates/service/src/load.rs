@@ -166,6 +166,17 @@ impl Portreeve {
         if system.setting(&setting).await?.is_some() {
             return Ok(None);
         }
+        // Lines are loaded for good one after the other, so that being stopped in the middle leaves some of them.
+        let begun = format!("loading:{name}");
+        if system.setting(&begun).await?.is_some() {
+            return Err(ServiceError::invalid(
+                "load",
+                format!(
+                    "loading '{name}' was begun before and not finished; begin with an empty data folder, or leave it out here and load the rest with `portreeve load {name} --skip LINES`"
+                ),
+            ));
+        }
+        system.set_setting(&begun, "begun").await?;
         let loaded = self.load(lines, 0).await?;
         let said = format!("{} users, {} records", loaded.users, loaded.records);
         system.set_setting(&setting, &said).await?;

@@ -21,6 +21,7 @@ use portreeve_model::MICROS;
 pub use development::{DevelopmentMail, DevelopmentOutbox};
 pub use links::Links;
 pub use outbox::Delivered;
+pub(crate) use outbox::WAITING;
 pub use smtp::{Encryption, SmtpMailer, SmtpOptions};
 pub use template::{TEMPLATES, TemplateText};
 pub(crate) use template::{Words, check_template};

@@ -103,41 +103,42 @@ impl Options {
 async fn follow(portreeve: Weak<Portreeve>, mut notices: broadcast::Receiver<Notice>) {
     loop {
         let notice = match notices.recv().await {
-            Ok(notice) => notice,
-            Err(RecvError::Lagged(_)) => Notice::Reconnected,
+            Ok(notice) => Some(notice),
+            Err(RecvError::Lagged(_)) => None,
             Err(RecvError::Closed) => return,
         };
         let Some(portreeve) = portreeve.upgrade() else {
             return;
         };
-        let done = match notice {
-            Notice::Epoch { user, epoch } => {
-                portreeve.gate.advance_epoch(&user, epoch);
-                Ok(())
-            }
-            Notice::Sessions => {
-                portreeve.callers.clear();
-                Ok(())
-            }
+        let notice = notice.unwrap_or_else(|| {
+            // It holds for whichever connection there is that something was missed.
+            Notice::Reconnected(portreeve.store.informed().unwrap_or_default())
+        });
+        match notice {
+            Notice::Epoch { user, epoch } => portreeve.gate.advance_epoch(&user, epoch),
+            Notice::Sessions => portreeve.callers.clear(),
             Notice::Policy(version) => {
                 if version > portreeve.gate.snapshot().version() {
-                    portreeve.catch_up().await
-                } else {
-                    Ok(())
+                    tokio::spawn(catch_up(Arc::clone(&portreeve)));
                 }
             }
-            Notice::Reconnected => {
+            Notice::Reconnected(connection) => {
                 portreeve.gate.forget_epochs();
-                portreeve.callers.clear();
-                portreeve.catch_up().await
+                portreeve.callers.begin_under(connection);
+                tokio::spawn(catch_up(Arc::clone(&portreeve)));
             }
-        };
-        portreeve.subscriptions.rights_changed();
-        if let Err(error) = done {
-            // Writes are refused under an older policy whatever is done here; the next notice tries again.
-            tracing::error!(%error, "a change made elsewhere could not be taken over");
         }
+        portreeve.subscriptions.rights_changed();
     }
+}
+
+// On its own: what is heard meanwhile of accounts and sessions does not wait for it.
+async fn catch_up(portreeve: Arc<Portreeve>) {
+    if let Err(error) = portreeve.catch_up().await {
+        // Writes are refused under an older policy whatever is done here; the next notice tries again.
+        tracing::error!(%error, "a change made elsewhere could not be taken over");
+    }
+    portreeve.subscriptions.rights_changed();
 }
 
 impl Portreeve {
@@ -195,6 +196,10 @@ impl Portreeve {
             administered: AtomicBool::new(administered),
             administration: tokio::sync::Mutex::new(()),
         });
+        // Where it is connected already, nobody is told of that any more, and nobody is remembered yet.
+        opened
+            .callers
+            .begin_under(opened.store.informed().unwrap_or_default());
         if let Some(notices) = notices.filter(|_| options.follows) {
             tokio::spawn(follow(Arc::downgrade(&opened), notices));
         }

@@ -108,11 +108,14 @@ impl Plan {
 }
 
 impl Change {
-    /// Whether it is about who may do what, and not about ordinary collections alone.
+    /// Whether it is about who may do what, and does not only add to ordinary collections. Permissions and rules speak of
+    /// data by name, so that another name, another type or another default puts other data under them.
     pub(crate) fn concerns_rights(&self) -> bool {
         match self.part {
-            Part::Collection | Part::Field | Part::Relation | Part::Index => {
-                self.name == "users" || self.name.starts_with("users.")
+            Part::Index => false,
+            Part::Collection | Part::Field | Part::Relation => {
+                let accounts = self.name == "users" || self.name.starts_with("users.");
+                accounts || self.change != ChangeKind::Create
             }
             Part::Action
             | Part::Rule

@@ -1,17 +1,15 @@
 //! Signing up: an account somebody makes for himself. Whether that is open, and what such an account is bound to, is set
 //! for each face; it says of itself what the owner of an account may say, and nothing else.
 
-use portreeve_gate::Caller;
+use portreeve_gate::{Caller, Confirmation};
 use portreeve_policy::{Binding, BoundTo};
 use portreeve_store::StoreError;
 use serde_json::{Map, Value as Json};
 
 use crate::flows::check_address;
+use crate::mail::WAITING;
 use crate::users::account_error;
 use crate::{NewUser, Portreeve, ServiceError, UserView};
-
-/// The status of an account whose address has to be confirmed before it signs in.
-pub const UNCONFIRMED: &str = "unconfirmed";
 
 /// How one face takes accounts from strangers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,27 +84,53 @@ impl Portreeve {
         // Before anything is looked at, so that the work is the same whatever is found.
         let user = self.new_user(new, bindings).await?;
         let mut view = UserView::of(&user);
-        let status = settings.confirmation.then_some(UNCONFIRMED);
-        let create = self.gate.register(caller, user, status)?;
+        let confirmation = settings.confirmation.then(|| Confirmation {
+            email: email.unwrap_or_default(),
+            at_most: WAITING,
+        });
+        let create = self.gate.register(caller, user, confirmation.clone())?;
         let made = self.store.create_user(create).await;
-        let made = match made {
-            Err(StoreError::Unique { .. }) if settings.confirmation => {
-                // A name is for everybody to see, an address is not: the name alone decides what is told.
-                if self.is_taken(username.as_deref()).await? {
-                    return Err(ServiceError::UserExists);
-                }
-                None
-            }
-            made => Some(made.map_err(account_error)?),
+        let Some(confirmation) = confirmation else {
+            view.number = made.map_err(account_error)?.1;
+            return Ok(Registered::Ready(view));
         };
-        if settings.confirmation {
-            // Who has the address is asked to confirm it if that is still to be done, and hears nothing otherwise.
-            let email = email.unwrap_or_default();
-            self.send_confirmation(&email, None).await?;
-            return Ok(Registered::Pending { email });
+        match made {
+            Err(StoreError::Unique { .. }) => {
+                self.pretend(caller, username, confirmation.clone()).await?;
+            }
+            made => {
+                made.map_err(account_error)?;
+            }
         }
-        view.number = made.map_or(0, |(_, number)| number);
-        Ok(Registered::Ready(view))
+        // Who has the address is asked to confirm it if that is still to be done, and hears nothing otherwise.
+        self.mail_asked.notify_one();
+        Ok(Registered::Pending {
+            email: confirmation.email,
+        })
+    }
+
+    // The same as with a free address, for one that an account has: a name is told to be taken, whatever the address is,
+    // so it is taken from now on here too, by an account that nobody can sign in to.
+    async fn pretend(
+        &self,
+        caller: &Caller,
+        username: Option<String>,
+        confirmation: Confirmation,
+    ) -> Result<(), ServiceError> {
+        let Some(username) = username else {
+            return self.send_confirmation(&confirmation.email, None).await;
+        };
+        if self.store.system().username_exists(&username).await? {
+            return Err(ServiceError::UserExists);
+        }
+        let nobody = NewUser {
+            username: Some(username),
+            ..NewUser::default()
+        };
+        let nobody = self.new_user(nobody, vec![]).await?;
+        let create = self.gate.register(caller, nobody, Some(confirmation))?;
+        let made = self.store.create_user(create).await;
+        made.map(drop).map_err(account_error)
     }
 
     // What the account is bound to; an error where registration is shut.
@@ -135,12 +159,5 @@ impl Portreeve {
             return Err(ServiceError::RegistrationClosed);
         }
         Ok(bindings)
-    }
-
-    async fn is_taken(&self, username: Option<&str>) -> Result<bool, ServiceError> {
-        match username {
-            None => Ok(false),
-            Some(name) => Ok(self.store.system().username_exists(name).await?),
-        }
     }
 }

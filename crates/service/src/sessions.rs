@@ -205,8 +205,10 @@ impl Portreeve {
     ) -> Result<SignedIn, ServiceError> {
         self.demand_setup()?;
         let presented = Refresh::read(token).ok_or(ServiceError::InvalidToken)?;
-        let (_, face) = self.faces.get(request.face.as_deref());
+        let (name, face) = self.faces.get(request.face.as_deref());
         let key = self.keys.refresh(&self.store, &*self.entropy).await?;
+        // What can fail does so before the old token is used up.
+        self.keys.signing(name, &self.store, &*self.entropy).await?;
         let next = presented.next(key);
         let handle = tokens::new_handle(&*self.entropy);
         let now = self.now();
@@ -283,23 +285,26 @@ impl Portreeve {
         let expires = whole(later(now, life));
         let handle = tokens::new_handle(&*self.entropy);
         let renewed = self.signed(user, &handle, expires, how, request).await?;
-        let system = self.store.system();
-        let done = system.renew(Renewal {
+        let renewal = Renewal {
             session: session.to_string(),
             old: credential.session,
             new: tokens::hash(&handle),
             expires,
             grace: face.tokens.renew_grace,
             now,
-        });
-        let done = done.await.map_err(|error| match error {
+        };
+        let (store, of) = (self.store.clone(), Arc::clone(session));
+        // What is remembered of the old one holds for too long.
+        let renew = async move {
+            let done = store.system().renew(renewal).await?;
+            Ok(done.then_some(of))
+        };
+        let done = self.forget_ended(renew).await?;
+        let done = done.map_err(|error| match error {
             StoreError::Gone => ServiceError::InvalidToken,
             other => other.into(),
         })?;
-        // What is remembered of the old one holds for too long.
-        self.callers.remove_session(session);
-        self.subscriptions.rights_changed();
-        if !done {
+        if done.is_none() {
             return Err(ServiceError::InvalidToken);
         }
         Ok(SignedIn {
@@ -314,25 +319,39 @@ impl Portreeve {
     /// Ends the session of a token, of whatever kind. One that has ended already is [`ServiceError::InvalidToken`].
     pub async fn sign_out(&self, token: &str, request: &RequestFacts) -> Result<(), ServiceError> {
         let (_, face) = self.faces.get(request.face.as_deref());
-        let system = self.store.system();
+        let store = self.store.clone();
         let ended = match tokens::shown(token, &face.tokens.prefix) {
             Some(Shown::Refresh) => {
                 let refresh = Refresh::read(token).ok_or(ServiceError::InvalidToken)?;
-                system
-                    .end_session_by_refresh(refresh.hash(), refresh.family_hash())
-                    .await?
+                let (hash, family) = (refresh.hash(), refresh.family_hash());
+                let end = async move { store.system().end_session_by_refresh(hash, family).await };
+                self.forget_ended(end).await??
             }
             _ => {
                 let credential = self.credential(token, request).await?;
-                let ended = system.end_session(credential.session).await?;
-                self.callers.remove(&credential.shown);
-                ended
+                let end = async move { store.system().end_session(credential.session).await };
+                self.forget_ended(end).await??
             }
         };
-        let session = ended.ok_or(ServiceError::InvalidToken)?;
-        self.callers.remove_session(&session);
-        self.subscriptions.rights_changed();
-        Ok(())
+        ended.map(drop).ok_or(ServiceError::InvalidToken)
+    }
+
+    // Has a session ended and forgets what it is known by. In a task of its own: a client that goes away while it is asked
+    // for must not leave a token that has ended and is still remembered.
+    async fn forget_ended<S: AsRef<str> + Send + 'static>(
+        &self,
+        end: impl Future<Output = Result<Option<S>, StoreError>> + Send + 'static,
+    ) -> Result<Result<Option<S>, StoreError>, ServiceError> {
+        let (callers, subscriptions) = (Arc::clone(&self.callers), Arc::clone(&self.subscriptions));
+        let ended = tokio::spawn(async move {
+            let ended = end.await?;
+            if let Some(session) = &ended {
+                callers.remove_session(session.as_ref());
+                subscriptions.rights_changed();
+            }
+            Ok(ended)
+        });
+        ended.await.map_err(ServiceError::internal)
     }
 
     /// One's own sessions, those used last first.
@@ -449,11 +468,13 @@ impl Portreeve {
         request: &RequestFacts,
     ) -> Result<String, ServiceError> {
         let (name, face) = self.faces.get(request.face.as_deref());
-        let account = self.store.system().credential_facts(user).await?;
-        let account = account.ok_or(ServiceError::InvalidToken)?;
         let now = self.now();
         let claims = match how.claims {
-            Some(claims) => claims(&self.gate.admit(&account.facts, now, request.clone())),
+            Some(claims) => {
+                let account = self.store.system().credential_facts(user).await?;
+                let account = account.ok_or(ServiceError::InvalidToken)?;
+                claims(&self.gate.admit(&account.facts, now, request.clone()))
+            }
             None => {
                 let mut claims = serde_json::Map::new();
                 claims.insert("sub".into(), user.into());

@@ -14,6 +14,7 @@ use portreeve_store::{Taken, Told};
 use tokio::sync::watch;
 
 use crate::sessions::Credential;
+use crate::throttle::network;
 use crate::{Portreeve, ServiceError};
 
 /// How many subscriptions there may be at a time.
@@ -239,7 +240,7 @@ impl Portreeve {
     ) -> Result<Place, ServiceError> {
         let who = match caller.principal() {
             Principal::User(user) => Who::User(Arc::clone(user)),
-            Principal::Anonymous => Who::Nobody(facts.ip),
+            Principal::Anonymous => Who::Nobody(facts.ip.map(network)),
             Principal::Operator => Who::Operator,
         };
         let limits = self.subscriptions.limits;
@@ -287,7 +288,7 @@ impl Subscription {
                 return self.end(EndReason::Stopping);
             }
             // While nobody tells us what other programs change, it is asked of the database each time.
-            let informed = confirmed || self.portreeve.store.is_informed();
+            let informed = confirmed || self.portreeve.store.informed().is_some();
             if !self.is_current() || !informed {
                 self.renew().await;
                 confirmed = true;

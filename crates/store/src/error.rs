@@ -71,9 +71,14 @@ pub enum StoreError {
     /// What is stored makes it go beyond the caller's own rights.
     #[error("this goes beyond the caller's own rights")]
     Beyond,
-    /// These accounts are bound to what would fall away.
+    /// Accounts are bound to what would fall away.
     #[error("it is held")]
-    Held(Vec<String>),
+    Held {
+        /// What: `role 'student'`.
+        what: String,
+        /// The names of those accounts.
+        holders: Vec<String>,
+    },
     /// An account would be called like an address that is not its own.
     #[error("a username must not contain '@', unless it is the account's own e-mail address")]
     NameIsAddress,

@@ -409,8 +409,8 @@ impl Database {
         self.listening.revocations()
     }
 
-    pub fn is_informed(&self) -> bool {
-        self.listening.is_connected()
+    pub fn informed(&self) -> Option<u64> {
+        self.listening.connection()
     }
 
     pub fn notices(&self) -> broadcast::Receiver<Notice> {

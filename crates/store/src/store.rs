@@ -142,8 +142,8 @@ pub enum Notice {
     },
     /// Sessions have ended.
     Sessions,
-    /// Anything may have changed: nobody was listening for a while.
-    Reconnected,
+    /// Anything may have changed: nobody was listening until the connection with this number, see [`Store::informed`].
+    Reconnected(u64),
 }
 
 impl Store {
@@ -202,12 +202,13 @@ impl Store {
         }, Some(database.notices()))
     }
 
-    /// Whether what other programs change is made known here as it happens.
-    pub fn is_informed(&self) -> bool {
+    /// The number of the connection on which what other programs change is made known here as it happens; none while
+    /// nobody tells us. What was remembered under another number has to be asked anew.
+    pub fn informed(&self) -> Option<u64> {
         on!(self, database => {
             let _ = database;
-            true
-        }, database.is_informed())
+            Some(0)
+        }, database.informed())
     }
 
     /// What runs before or beside a caller.

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use portreeve_http::{
@@ -72,7 +72,7 @@ impl Received {
 
     // What there is to say beside the answer: how many more requests there may be, and that a cookie is no good any more,
     // which a browser would go on sending.
-    fn finish(&self, portreeve: &Portreeve, mut response: Response) -> Response {
+    fn finish(&self, portreeve: &Portreeve, dead: bool, mut response: Response) -> Response {
         if portreeve.limits_requests()
             && let Ok(Some(token)) = self.token(portreeve)
             && let Some(budget) = portreeve.request_budget(token, FACE_NAME)
@@ -80,7 +80,8 @@ impl Received {
             told(&budget).tell(&mut response);
         }
         let headers = &self.parts.headers;
-        if response.status() == StatusCode::UNAUTHORIZED
+        // Not by any 401: a password that was mistyped ends no session.
+        if dead
             && headers.contains_key(header::COOKIE)
             && !headers.contains_key(header::AUTHORIZATION)
         {
@@ -351,12 +352,16 @@ where
                 // A path that is no text names nothing.
                 Err(ServiceError::NotFound.into())
             };
+            let mut dead = false;
             let mut response = match answer {
                 Ok(response) => response,
-                Err(failure) => failure.answer(&portreeve, &received).await,
+                Err(failure) => {
+                    dead = failure.is_dead_session();
+                    failure.answer(&portreeve, &received).await
+                }
             };
             received.label.tell(&mut response);
-            received.finish(&portreeve, response)
+            received.finish(&portreeve, dead, response)
         },
     )
 }

@@ -122,6 +122,14 @@ impl From<QueryError> for Failure {
 }
 
 impl Failure {
+    /// Whether what was shown is no session, or none any more.
+    pub fn is_dead_session(&self) -> bool {
+        matches!(
+            self,
+            Self::Cookie | Self::Service(ServiceError::InvalidToken)
+        )
+    }
+
     pub fn member(name: &str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::Member(name.into(), message.into())
     }

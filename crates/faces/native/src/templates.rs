@@ -30,7 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
         put(
             "/v1/templates/{template}",
             "templates.put",
-            Rule::May(&["server.settings"]),
+            Rule::Administrator,
             put_template,
         )
         .about("Own words for a kind of mail")
@@ -44,7 +44,7 @@ pub(crate) fn routes() -> Vec<Route> {
         delete(
             "/v1/templates/{template}",
             "templates.delete",
-            Rule::May(&["server.settings"]),
+            Rule::Administrator,
             remove,
         )
         .about("Back to the built-in words")

@@ -32,7 +32,7 @@ const MEMORY: i64 = 7 * DAY;
 /// What counts for the limit of an address.
 const WINDOW: i64 = HOUR;
 /// So many may wait; whoever asks for more is told to come again.
-const WAITING: usize = 10_000;
+pub(crate) const WAITING: usize = 10_000;
 const LONGEST_LOGIN: usize = 254;
 
 /// What became of a mail.

@@ -202,3 +202,45 @@ async fn only_who_may_changes_collections() {
         .unwrap_err();
     assert_eq!(error.code(), "forbidden");
 }
+
+// Rules name data by name: whoever may change tables and does not administer adds to them, and puts nothing else under the
+// names that rules know.
+#[tokio::test]
+async fn names_are_exchanged_by_administrators_alone() {
+    let policy = r#"{
+        "collections": { "staff": { "fields": { "title": "text", "salary": "integer", "secret": { "type": "boolean", "default": true } } } },
+        "roles": {
+            "tables": { "permissions": [
+                { "allow": ["policy.plan", "policy.apply", "data.schema.sync"], "on": "*" },
+                { "allow": "data.read", "on": "staff", "fields": ["title", "secret"] },
+                { "deny": "data.read", "on": "staff", "rows": "secret = true" }
+            ] }
+        }
+    }"#;
+    let home = Home::with(policy).await;
+    home.user("teo", &["tables"]).await;
+    let teo = home.as_user("teo").await;
+    let before = home.digest().await;
+    let exchanged = [("salary", "tmp"), ("title", "salary"), ("tmp", "title")];
+    let exchange = exchanged
+        .map(|(from, to)| change(json!({ "change": "rename_field", "name": from, "to": to })));
+    let renewed = [
+        change(json!({ "change": "rename_field", "name": "secret", "to": "was" })),
+        change(
+            json!({ "change": "add_field", "name": "secret", "field": { "type": "boolean", "default": false } }),
+        ),
+    ];
+    for changes in [&exchange[..], &renewed[..]] {
+        let refused = home
+            .alter_collection(&teo, &name("staff"), changes, true)
+            .await;
+        assert_eq!(refused.unwrap_err().code(), "forbidden");
+    }
+    assert_eq!(home.digest().await, before);
+    let added = [change(
+        json!({ "change": "add_field", "name": "room", "field": { "type": "text" } }),
+    )];
+    home.alter_collection(&teo, &name("staff"), &added, false)
+        .await
+        .unwrap();
+}

@@ -130,6 +130,16 @@ async fn once_is_once() {
             .unwrap()
             .is_none()
     );
+    // What was begun and not finished is told, and not begun again.
+    let bad = format!("{LINES}\nnothing of ours\n");
+    let failed = home.load_once("other.ndjson", bad.as_bytes()).await;
+    assert!(failed.is_err());
+    let again = home.load_once("other.ndjson", LINES.as_bytes()).await;
+    let told = again.unwrap_err().to_string();
+    assert!(
+        told.contains("not finished") && told.contains("--skip"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

@@ -233,9 +233,32 @@ async fn nobody_learns_by_signing_up_whose_address_is_known() {
         (&json!("active"), &json!(true))
     );
     sign_in("anna-password").await.unwrap();
-    // Whoever has a confirmed address hears nothing of it any more.
-    pending(other).await;
-    assert_eq!(written_to().await.len(), 2);
+    // Whoever has a confirmed address hears nothing of it any more. A name is told to be taken by then, and whether it was
+    // first used with a known address or a free one makes no difference.
+    let named = |name: &str, address: &str| NewRegistration {
+        username: Some(name.into()),
+        email: Some(format!("{address}@school.example")),
+        ..stranger("x")
+    };
+    for (name, first, then) in [("cy", "anna", "dora"), ("eva", "flo", "anna")] {
+        pending(named(name, first)).await;
+        let taken = register(&home, &nobody, named(name, then)).await;
+        assert_eq!(taken.unwrap_err(), "user_exists", "{name}");
+    }
+    assert_eq!(
+        written_to().await,
+        [
+            "anna@school.example",
+            "anna@school.example",
+            "flo@school.example"
+        ]
+    );
+    // Nobody signs in to what was made for the sake of its name.
+    let begun = home.sign_in("cy", "x-password", &Default::default()).await;
+    assert_eq!(
+        begun.err().map(|error| error.code()),
+        Some("wrong_credentials")
+    );
 }
 
 #[tokio::test]

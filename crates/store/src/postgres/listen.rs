@@ -31,6 +31,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 struct State {
     revocations: AtomicU64,
     connected: AtomicBool,
+    // How often the connection was made.
+    connections: AtomicU64,
     notices: broadcast::Sender<Notice>,
     // How often something was said about the table of changes.
     changes: watch::Sender<u64>,
@@ -88,6 +90,12 @@ impl Listening {
         self.state.revocations.load(Ordering::Acquire)
     }
 
+    /// Which connection it is that tells us, counted from the first; none while there is none.
+    pub fn connection(&self) -> Option<u64> {
+        let connection = self.state.connections.load(Ordering::Acquire);
+        self.is_connected().then_some(connection)
+    }
+
     pub fn is_connected(&self) -> bool {
         self.state.connected.load(Ordering::Acquire)
     }
@@ -114,6 +122,7 @@ fn state() -> Arc<State> {
     Arc::new(State {
         revocations: AtomicU64::new(0),
         connected: AtomicBool::new(false),
+        connections: AtomicU64::new(0),
         notices: broadcast::channel(KEPT).0,
         changes: watch::Sender::new(0),
     })
@@ -127,9 +136,10 @@ async fn listen(address: Address, state: Arc<State>) {
             Ok((client, mut messages)) => {
                 told = false;
                 state.revoke();
+                let connection = 1 + state.connections.fetch_add(1, Ordering::AcqRel);
                 state.connected.store(true, Ordering::Release);
                 // Whatever was said while nobody listened.
-                let _ = state.notices.send(Notice::Reconnected);
+                let _ = state.notices.send(Notice::Reconnected(connection));
                 state.changes.send_modify(|count| *count += 1);
                 let mut beats = tokio::time::interval(BEAT);
                 beats.set_missed_tick_behavior(MissedTickBehavior::Delay);

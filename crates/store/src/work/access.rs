@@ -310,6 +310,86 @@ pub(crate) async fn author<X: Transaction>(
     finish(transaction, result).await
 }
 
+/// Somebody who is bound to something.
+struct Holder {
+    user: String,
+    name: String,
+    to: BoundTo,
+}
+
+// Whoever is bound to one of these, in the order of accounts.
+async fn holders<X: Transaction>(
+    transaction: &X,
+    of: &[BoundTo],
+) -> Result<Vec<Holder>, StoreError> {
+    let (mut roles, mut profiles) = (vec![], vec![]);
+    for what in of {
+        match what {
+            BoundTo::Role(role) => roles.push(role.as_str()),
+            BoundTo::Profile(profile) => profiles.push(profile.as_str()),
+        }
+    }
+    let dialect = transaction.dialect();
+    let sql = format!(
+        "SELECT DISTINCT u.number, u.id, coalesce(u.username, u.email, u.\"key\"), b.role, b.profile
+         FROM portreeve_bindings b JOIN portreeve_users u ON u.id = b.\"user\"
+         WHERE {} OR {} ORDER BY u.number",
+        dialect.among(false, "b.role", "?1"),
+        dialect.among(false, "b.profile", "?2"),
+    );
+    let parameters = [Parameter::List(&roles), Parameter::List(&profiles)];
+    let rows = transaction.ask(&sql, &parameters).await?;
+    let holder = |row: &Row| {
+        let to = match row.maybe_text(3) {
+            Some(role) => BoundTo::Role(role.into()),
+            None => BoundTo::Profile(row.text(4)?.into()),
+        };
+        Ok(Holder {
+            user: row.text(1)?.into(),
+            name: row.text(2)?.into(),
+            to,
+        })
+    };
+    rows.iter().map(holder).collect()
+}
+
+fn refuse_held(holders: &[Holder]) -> Result<(), StoreError> {
+    let Some(first) = holders.first() else {
+        return Ok(());
+    };
+    let what = match &first.to {
+        BoundTo::Role(role) => format!("role '{role}'"),
+        BoundTo::Profile(profile) => format!("profile '{profile}'"),
+    };
+    let holders = holders.iter().filter(|holder| holder.to == first.to);
+    Err(StoreError::Held {
+        what,
+        holders: holders.map(|holder| holder.name.clone()).collect(),
+    })
+}
+
+/// Refuses another policy while somebody is bound to a role or profile that would fall away with it: made again later, it
+/// would give him what its new author meant for others.
+pub(super) async fn refuse_policy_without_held<X: Transaction>(
+    transaction: &X,
+    before: &Snapshot,
+    after: &Snapshot,
+) -> Result<(), StoreError> {
+    let roles = before
+        .role_keys()
+        .filter(|key| after.is_administrator(key).is_none())
+        .map(|key| BoundTo::Role(key.to_string()));
+    let profiles = before
+        .profile_keys()
+        .filter(|key| after.profile_has_administrator(key).is_none())
+        .map(|key| BoundTo::Profile(key.clone()));
+    let away: Vec<BoundTo> = roles.chain(profiles).collect();
+    if away.is_empty() {
+        return Ok(());
+    }
+    refuse_held(&holders(transaction, &away).await?)
+}
+
 // Takes what falls away from whoever holds it, or refuses while somebody does: made again later, it would give him what
 // its new author meant for others.
 async fn release<X: Transaction>(
@@ -319,30 +399,14 @@ async fn release<X: Transaction>(
     operation: &Author,
     away: &[BoundTo],
 ) -> Result<Vec<(Arc<str>, u64)>, StoreError> {
-    let (mut roles, mut profiles) = (vec![], vec![]);
-    for what in away {
-        match what {
-            BoundTo::Role(role) => roles.push(role.as_str()),
-            BoundTo::Profile(profile) => profiles.push(profile.as_str()),
-        }
+    let holders = holders(transaction, away).await?;
+    if !operation.unbind {
+        refuse_held(&holders)?;
     }
-    let dialect = transaction.dialect();
-    let sql = format!(
-        "SELECT DISTINCT u.number, u.id, coalesce(u.username, u.email, u.\"key\")
-         FROM portreeve_bindings b JOIN portreeve_users u ON u.id = b.\"user\"
-         WHERE {} OR {} ORDER BY u.number",
-        dialect.among(false, "b.role", "?1"),
-        dialect.among(false, "b.profile", "?2"),
-    );
-    let parameters = [Parameter::List(&roles), Parameter::List(&profiles)];
-    let holders = transaction.ask(&sql, &parameters).await?;
-    if !operation.unbind && !holders.is_empty() {
-        let names = holders.iter().map(|row| row.text(2).map(str::to_owned));
-        return Err(StoreError::Held(names.collect::<Result<_, _>>()?));
-    }
+    let mut users: Vec<&str> = holders.iter().map(|holder| &*holder.user).collect();
+    users.dedup();
     let mut epochs = vec![];
-    for row in holders {
-        let user = row.text(1)?;
+    for user in users {
         let mut bound = bindings_of(transaction, user).await?;
         while let Some(place) = bound.iter().position(|(_, one)| away.contains(&one.to)) {
             authority

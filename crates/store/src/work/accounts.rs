@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use portreeve_gate::{Authorized, DeleteUser, LASTING, Sessions, Touch, UpdateUser, UserCreation};
-use portreeve_model::{Catalog, Collection, FieldId, Value};
+use portreeve_model::{Catalog, Collection, FieldId, Value, new_uuid};
 use portreeve_policy::{Context, Snapshot};
 use serde_json::{Map, Value as Json, json};
 
@@ -12,8 +12,8 @@ use super::access::keeps_administrator;
 use super::audit::{Audited, By, audit};
 use super::system::{ACTIVE, advance, gone, has_administrator, insert_binding};
 use super::writes::{self, Own};
-use super::{Connection, Parameter, Transaction, check_versions, finish};
-use crate::{Stale, StoreError, WriteOutcome};
+use super::{Connection, Parameter, Transaction, check_versions, finish, mail};
+use crate::{AskedMail, Stale, StoreError, WriteOutcome};
 
 pub(crate) async fn create_user<X: Transaction>(
     transaction: &X,
@@ -111,6 +111,18 @@ pub(super) async fn insert_user<X: Transaction>(
             ..Audited::default()
         };
         audit(transaction, by, done).await?;
+        if let Some(confirmation) = operation.confirmation() {
+            let id = new_uuid(transaction.clock(), transaction.entropy());
+            let asked = AskedMail {
+                id: id.hyphenated().to_string(),
+                template: "confirm".into(),
+                login: confirmation.email.clone(),
+                link: None,
+                at: by.at,
+                limit: confirmation.at_most,
+            };
+            mail::ask(transaction, &asked).await?;
+        }
         Ok((outcome, number))
     };
     let result = insert.await;

@@ -1,7 +1,7 @@
 //! Codes: kept by their hash, for one account and one purpose, good once. What a code does is done in the transaction that
 //! uses it up.
 
-use portreeve_gate::{Authorized, Invited};
+use portreeve_gate::{Authorized, Invited, UNCONFIRMED};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -14,8 +14,6 @@ use crate::{Accept, GoodCode, Stale, StoreError, WriteOutcome};
 
 /// An account that waits for whoever is invited to it. It cannot sign in.
 const INVITED: &str = "invited";
-/// An account of somebody who has signed up and whose address waits to be confirmed. It cannot sign in.
-const UNCONFIRMED: &str = "unconfirmed";
 
 /// What a code depends on.
 pub(super) struct Account {
@@ -198,7 +196,7 @@ async fn take<X: Transaction>(
     }
 }
 
-async fn void<X: Transaction>(transaction: &X, user: &str) -> Result<(), StoreError> {
+pub(super) async fn void<X: Transaction>(transaction: &X, user: &str) -> Result<(), StoreError> {
     let sql = "DELETE FROM portreeve_codes WHERE \"user\" = ?1";
     transaction.execute(sql, &[user.into()]).await.map(drop)
 }
@@ -371,10 +369,16 @@ pub(crate) async fn invite<X: Transaction>(
             .ask(sql, &[address.into(), INVITED.into()])
             .await?;
         let (id, number, stale) = match rows.first() {
-            // Once more: what was said last counts.
+            // Once more: what was said last counts. The code that was sent before stays good until another is sent, which
+            // may not be now, and stands for whoever invites now.
             Some(row) => {
                 let (id, number) = (row.text(0)?.to_owned(), row.integer(1)?);
-                void(transaction, &id).await?;
+                if !user.attributes.is_empty() {
+                    return Err(StoreError::Unique { fields: vec![] });
+                }
+                let sql = "UPDATE portreeve_codes SET \"by\" = ?2 WHERE \"user\" = ?1";
+                let parameters = [(&id).into(), operation.inviter().into()];
+                transaction.execute(sql, &parameters).await?;
                 let sql = "DELETE FROM portreeve_mails WHERE \"user\" = ?1 AND state = 'waiting'";
                 transaction.execute(sql, &[(&id).into()]).await?;
                 let sql = "DELETE FROM portreeve_bindings WHERE \"user\" = ?1";

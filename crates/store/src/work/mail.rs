@@ -6,7 +6,7 @@ use portreeve_model::new_uuid;
 use serde_json::json;
 
 use super::audit::{Audited, By, audit};
-use super::codes::{Account, NewCode, account, insert_code};
+use super::codes::{Account, NewCode, account, insert_code, void};
 use super::{Connection, Parameter, Row, Transaction, check_versions, finish};
 use crate::{AskedMail, ClaimedMail, MailOutcome, MailUser, Prepare, PreparedMail, StoreError};
 
@@ -263,6 +263,10 @@ pub(crate) async fn prepare<X: Transaction>(
         let parameters = [(&claimed.id).into(), (&address).into()];
         transaction.execute(sql, &parameters).await?;
         if let Some(hash) = &prepare.code {
+            if claimed.template == "invite" {
+                // There is one invitation, and it stays good until the next one is on its way.
+                void(transaction, &account.id).await?;
+            }
             let code = NewCode {
                 hash,
                 purpose: &claimed.template,

@@ -13,7 +13,7 @@ use portreeve_policy::{
 };
 use serde_json::Value as Json;
 
-use super::access::keeping_administrator;
+use super::access::{keeping_administrator, refuse_policy_without_held};
 use super::audit::{Audited, By, audit};
 use super::{Connection, Row, Transaction, check_versions};
 use crate::sql::binding::Binding;
@@ -42,6 +42,7 @@ pub(crate) async fn apply<X: Transaction>(
     if operation.planned_on != authorized.snapshot().version() || version <= operation.planned_on {
         return Err(StoreError::VersionChanged);
     }
+    refuse_policy_without_held(transaction, authorized.snapshot(), &operation.compiled).await?;
     // What the tables are now is what was stored with them, whatever the caller's snapshot says.
     let mut collections = parts(
         definitions(transaction, COLLECTION).await?,

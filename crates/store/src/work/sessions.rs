@@ -374,7 +374,8 @@ pub(crate) async fn renew<X: Transaction>(
     transaction.mark().await?;
     let renewed = async {
         let sql = "UPDATE portreeve_session_tokens SET renewed = ?2, expires = ?3
-                   WHERE token_hash = ?1 AND renewed IS NULL AND (expires IS NULL OR expires > ?2)";
+                   WHERE token_hash = ?1 AND renewed IS NULL AND (expires IS NULL OR expires > ?2)
+                     AND session IN (SELECT id FROM portreeve_sessions WHERE kind = 'signed')";
         let parameters = [
             Parameter::Bytes(&renewal.old),
             renewal.now.into(),

@@ -247,12 +247,21 @@ async fn nobody_makes_an_account_with_more_than_he_may_give() {
         past: None,
     };
     assert!(world.gate.create_user(&writer, new.clone()).is_err());
-    let stranger = world.gate.register(&writer, new, Some("waiting")).unwrap();
+    let registering = |at_most| {
+        let email = "new@school.example".into();
+        let confirmation = portreeve_gate::Confirmation { email, at_most };
+        world.gate.register(&writer, new.clone(), Some(confirmation)).unwrap()
+    };
+    // The account and the mail to its address, or neither.
+    let busy = world.store.create_user(registering(0)).await;
+    assert!(matches!(busy, Err(StoreError::Busy)));
     assert_eq!(world.digest().await, before);
+    let stranger = registering(1);
     let (outcome, number) = world.store.create_user(stranger).await.unwrap();
-    assert!(matches!(outcome, WriteOutcome::Stored(_)) && number == 2);
+    // A number that was refused is not given again, on one of the databases.
+    assert!(matches!(outcome, WriteOutcome::Stored(_)) && number >= 2);
     let status = world.get(&world.operator(), "users", "new").await.unwrap();
-    assert_eq!(status["status"], "waiting");
+    assert_eq!(status["status"], "unconfirmed");
     let record = world.gate.create(&world.operator(), &name("users"), vec![]);
     assert!(record.is_err());
 }

@@ -37,7 +37,7 @@ async fn next(notices: &mut tokio::sync::broadcast::Receiver<Notice>) -> Notice 
             .expect("a notice comes")
             .expect("an open channel")
         {
-            Notice::Sessions | Notice::Reconnected => {}
+            Notice::Sessions | Notice::Reconnected(_) => {}
             notice => return notice,
         }
     }
@@ -45,7 +45,7 @@ async fn next(notices: &mut tokio::sync::broadcast::Receiver<Notice>) -> Notice 
 
 async fn informed(store: &Store) {
     let connected = async {
-        while !store.is_informed() {
+        while store.informed().is_none() {
             tokio::task::yield_now().await;
         }
     };
@@ -402,7 +402,7 @@ async fn a_connection_that_falls_silent_is_given_up() {
     assert_eq!(next(&mut notices).await, Notice::Policy(version));
     let before = there.system().revocations();
     silenced.fetch_add(1, Ordering::SeqCst);
-    let again = async { while notices.recv().await.unwrap() != Notice::Reconnected {} };
+    let again = async { while !matches!(notices.recv().await.unwrap(), Notice::Reconnected(_)) {} };
     tokio::time::timeout(Duration::from_secs(60), again)
         .await
         .expect("it notices, and listens anew");

@@ -178,11 +178,23 @@ async fn a_token_is_renewed_once_and_the_old_one_fades() {
     let world = super::world(NOTES).await;
     anna(&world).await;
     let system = world.store.system();
-    let new = NewSession {
+    let new = |token: u8, kind: &str| NewSession {
+        kind: kind.into(),
         token_expires: Some(NOW + 100),
-        ..new_session([1; 32], "anna", "hash", NOW, NOW + 100)
+        ..new_session([token; 32], "anna", "hash", NOW, NOW + 100)
     };
-    let begun = begin(&world.store, new).await.unwrap();
+    let begun = begin(&world.store, new(1, "signed")).await.unwrap();
+    // One that comes with a refresh token has another way to go on.
+    let refreshed = begin(&world.store, new(9, "refresh")).await.unwrap();
+    let other = Renewal {
+        session: refreshed.session.to_string(),
+        old: [9; 32],
+        new: [8; 32],
+        expires: NOW + 1_000,
+        grace: 5,
+        now: NOW,
+    };
+    assert!(!system.renew(other).await.unwrap());
     let renewal = |new: u8, now: i64| Renewal {
         session: begun.session.to_string(),
         old: [1; 32],
