@@ -139,7 +139,7 @@ impl Gate {
         Ok(self.judged(caller, operation, authority))
     }
 
-    fn judged<O>(
+    pub(crate) fn judged<O>(
         &self,
         caller: &Caller,
         operation: O,

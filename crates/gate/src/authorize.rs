@@ -20,8 +20,8 @@ use portreeve_policy::{
 use crate::cache::Cache;
 use crate::planner::{Planned, PlannedAggregate, Planner};
 use crate::{
-    ApplyPolicy, Authorized, Caller, CredentialFacts, Explain, Eyes, MAX_SELECTED, Principal, Read,
-    Refused, Window, caller_value,
+    ApplyPolicy, Authorized, Caller, CredentialFacts, Explain, Eyes, Judged, MAX_SELECTED,
+    Principal, Read, Refused, Window, caller_value,
 };
 
 /// The one place that admits callers and authorizes what they ask.
@@ -497,14 +497,29 @@ impl Gate {
         &self,
         caller: &Caller,
         operation: ApplyPolicy,
-    ) -> Result<Authorized<ApplyPolicy>, Refused> {
+    ) -> Result<Authorized<Judged<ApplyPolicy>>, Refused> {
         self.may(caller, "policy.apply")?;
-        self.may(caller, "data.schema.sync")?;
+        let apart = !operation.bindings.is_empty() || !operation.templates.is_empty();
+        if operation.tables || !apart {
+            self.may(caller, "data.schema.sync")?;
+        }
+        if !operation.templates.is_empty() {
+            self.administrator(caller)?;
+        }
+        for account in &operation.bindings {
+            if !account.make.is_empty() || !account.change.is_empty() {
+                self.may(caller, "access.grant")?;
+            }
+            if !account.end.is_empty() || !account.change.is_empty() {
+                self.may(caller, "access.revoke")?;
+            }
+        }
         // Whole documents are not compared cell by cell: what is in them of rights is for administrators.
         if operation.rights {
             self.administrator(caller)?;
         }
-        Ok(self.proof(caller, operation))
+        let authority = self.authority(caller);
+        Ok(self.judged(caller, operation, authority))
     }
 
     /// Why a decision falls as it does.

@@ -6,7 +6,9 @@ mod change;
 use std::sync::Arc;
 
 use portreeve_model::{CollectionId, CollectionName, Value};
-use portreeve_policy::{Context, DeleteTemplate, Document, Snapshot, WriteTemplate};
+use portreeve_policy::{
+    Binding, Context, DeleteTemplate, Document, Snapshot, TemplateDefinition, WriteTemplate,
+};
 
 use crate::{Principal, ReadPlan};
 
@@ -165,6 +167,27 @@ pub struct ApplyPolicy {
     /// Whether it changes who may do what: roles, profiles, rules, actions, registration, the columns of accounts, or
     /// which tables of others are collections.
     pub rights: bool,
+    /// Whether it changes tables.
+    pub tables: bool,
+    /// What becomes of the bindings of single accounts.
+    pub bindings: Vec<AccountRebinding>,
+    /// What becomes of the words of mails.
+    pub templates: Vec<TemplateDefinition>,
+}
+
+/// What becomes of the bindings of an account.
+#[derive(Clone, Debug)]
+pub struct AccountRebinding {
+    /// The account's id.
+    pub user: String,
+    /// Its epoch when that was planned; with another one it must be planned anew.
+    pub epoch: u64,
+    /// Those that end, by their ids.
+    pub end: Vec<String>,
+    /// Those that become others, which lead to the same.
+    pub change: Vec<(String, Binding)>,
+    /// Those that are new.
+    pub make: Vec<Binding>,
 }
 
 /// Data that falls away.

@@ -93,6 +93,7 @@ impl Compiler<'_> {
         }
         let profiles = compiler.profiles(&document.profiles, &roles, &places);
         compiler.registration(&document.registration.roles, &roles, &places);
+        compiler.bindings(document, &roles, &places);
         let roles_of = definitions.iter().map(|role| {
             let by: Arc<[String]> = role.assignable_by.clone().into();
             (BoundTo::Role(role.key.clone()), &role.place, by)

@@ -10,6 +10,7 @@ use portreeve_model::{
 use crate::{ExistingSection, Place};
 
 mod bookkeeping;
+mod bound;
 mod cases;
 mod cell;
 mod node;
@@ -30,8 +31,8 @@ pub use stored::{
 };
 pub(crate) use write::permissions_to_json;
 pub use write::{
-    action_to_json, collection_to_json, existing_to_json, profile_to_json, role_to_json,
-    rule_definition_to_json,
+    action_to_json, binding_to_json, collection_to_json, existing_to_json, profile_to_json,
+    role_to_json, rule_definition_to_json,
 };
 
 /// An access document.
@@ -52,6 +53,10 @@ pub struct Document {
     pub profiles: Vec<ProfileDefinition>,
     /// `registration:`.
     pub registration: Registration,
+    /// `bindings:`, what accounts are bound to. Accounts that are not named are bound to what they are.
+    pub bindings: Vec<AccountBindings>,
+    /// `templates:`, the words of mails. Kinds that are not named keep theirs.
+    pub templates: Vec<TemplateDefinition>,
     /// `tests:`.
     pub tests: Vec<TestCase>,
 }
@@ -358,6 +363,48 @@ pub struct Binding {
     pub until: Option<i64>,
     /// The one that single-role faces show.
     pub primary: bool,
+}
+
+/// All that an account is bound to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountBindings {
+    /// The account: its id, key, name, address or number.
+    pub account: String,
+    /// To what it is bound, and to nothing else.
+    pub bindings: Vec<PlacedBinding>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A binding and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacedBinding {
+    /// The binding.
+    pub binding: Binding,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// The words of a kind of mail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TemplateDefinition {
+    /// The kind.
+    pub name: String,
+    /// The words; without any, the built-in ones.
+    pub words: Option<TemplateWords>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Words that take the place of the built-in ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateWords {
+    /// One line.
+    pub subject: String,
+    /// The text.
+    pub text: String,
+    /// The same as HTML.
+    pub html: Option<String>,
 }
 
 /// What a binding leads to.

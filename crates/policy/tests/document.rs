@@ -60,6 +60,8 @@ fn check_round_trip(document: &Document) {
     let stored = |json: Value| serde_json::from_str::<Value>(&json.to_string()).unwrap();
     let mut parts = Document {
         registration: document.registration.clone(),
+        bindings: document.bindings.clone(),
+        templates: document.templates.clone(),
         tests: document.tests.clone(),
         ..Document::default()
     };

@@ -413,7 +413,7 @@ impl Portreeve {
         Err(ServiceError::NotFound)
     }
 
-    async fn author(
+    pub(crate) async fn author(
         &self,
         caller: &Caller,
         changes: Vec<Authored>,

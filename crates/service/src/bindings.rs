@@ -96,6 +96,16 @@ impl Portreeve {
         self.rows(caller, "bindings", "user", &id).await
     }
 
+    /// The sessions of an account, as far as the caller may read them.
+    pub async fn user_sessions(
+        &self,
+        caller: &Caller,
+        user: &str,
+    ) -> Result<Vec<Map<String, Json>>, ServiceError> {
+        let id = self.seen_user(caller, user).await?;
+        self.rows(caller, "sessions", "user", &id).await
+    }
+
     /// A role or profile by its key, as far as the caller may read it.
     pub async fn part(
         &self,

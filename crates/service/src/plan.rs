@@ -1,15 +1,21 @@
 //! What putting a document in force would change, part by part.
 
-use std::collections::BTreeMap;
+mod accounts;
+mod people;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use portreeve_gate::{Drop, Rename};
+use portreeve_gate::{AccountRebinding, Drop, Rename};
 use portreeve_policy::{
-    CollectionDefinition, Document, FieldDefinition, Note, Snapshot, action_to_json,
-    collection_to_json, existing_to_json, profile_to_json, role_to_json, rule_definition_to_json,
+    Binding, CollectionDefinition, Document, FieldDefinition, Note, Snapshot, TemplateDefinition,
+    action_to_json, collection_to_json, existing_to_json, profile_to_json, role_to_json,
+    rule_definition_to_json,
 };
 use serde::Serialize;
 use serde_json::Value as Json;
+
+pub use people::Effect;
 
 /// A planned change of policy, bound to the version it was planned against.
 #[derive(Clone)]
@@ -21,12 +27,18 @@ pub struct Plan {
     /// What of tables that were there before their collections do not show: columns left out, foreign keys that are no
     /// relations.
     pub notes: Vec<Note>,
+    /// Who gains and who loses what; for administrators.
+    pub people: Vec<Effect>,
     /// The version it was planned against.
     pub planned_on: u64,
     pub(crate) document: Arc<Document>,
     pub(crate) compiled: Arc<Snapshot>,
     pub(crate) gate_drops: Vec<Drop>,
     pub(crate) renames: Vec<Rename>,
+    pub(crate) bindings: Vec<AccountRebinding>,
+    pub(crate) templates: Vec<TemplateDefinition>,
+    // All bindings of each account that is bound to something else, before and after.
+    pub(crate) rebound: HashMap<String, [Vec<Binding>; 2]>,
 }
 
 /// One change.
@@ -79,6 +91,10 @@ pub enum Part {
     Existing,
     /// What new accounts get.
     Registration,
+    /// What an account is bound to, named by the account.
+    Bindings,
+    /// The words of a kind of mail.
+    Template,
 }
 
 /// Data that would be lost.
@@ -105,6 +121,13 @@ impl Plan {
             "drops": self.drops,
         })
     }
+
+    /// The same with who gains and who loses what, for whoever decides about it.
+    pub fn to_review(&self) -> Json {
+        let mut json = self.to_json();
+        json["people"] = serde_json::json!(self.people);
+        json
+    }
 }
 
 impl Change {
@@ -123,7 +146,17 @@ impl Change {
             | Part::Profile
             | Part::Existing
             | Part::Registration => true,
+            // Judged one by one.
+            Part::Bindings | Part::Template => false,
         }
+    }
+
+    /// Whether it is about collections: their tables, or which of those of others they are.
+    pub(crate) fn concerns_tables(&self) -> bool {
+        matches!(
+            self.part,
+            Part::Collection | Part::Field | Part::Relation | Part::Index | Part::Existing
+        )
     }
 }
 
@@ -140,6 +173,8 @@ impl std::fmt::Display for Part {
             Self::Profile => "profile",
             Self::Existing => "existing",
             Self::Registration => "registration",
+            Self::Bindings => "bindings",
+            Self::Template => "template",
         })
     }
 }

@@ -26,6 +26,27 @@ pub struct TemplateView {
     pub variables: &'static [&'static str],
 }
 
+/// A mail that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MailView {
+    /// Its id.
+    pub id: String,
+    /// The kind.
+    pub template: String,
+    /// To whom: the address it went to, what somebody typed, or the account.
+    pub to: Option<String>,
+    /// `waiting`, `sent` or `given_up`.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// What went wrong last.
+    pub error: Option<String>,
+    /// When it was asked for.
+    pub created: String,
+    /// When that came to an end.
+    pub finished: Option<String>,
+}
+
 /// Words for a kind of mail.
 #[derive(Clone, Debug)]
 pub struct NewTemplate {
@@ -46,6 +67,23 @@ impl Portreeve {
             all.push(self.template_view(kind).await?);
         }
         Ok(all)
+    }
+
+    /// The mails that were asked for last, the newest first. For administrators.
+    pub async fn mails(&self, caller: &Caller, limit: u32) -> Result<Vec<MailView>, ServiceError> {
+        self.demand_administrator(caller)?;
+        let mails = self.store.system().mails(limit).await?;
+        let view = |mail: portreeve_store::QueuedMail| MailView {
+            id: mail.id,
+            template: mail.template,
+            to: mail.to,
+            state: mail.state,
+            attempts: mail.attempts,
+            error: mail.error,
+            created: timestamp_text(mail.created),
+            finished: mail.finished.map(timestamp_text),
+        };
+        Ok(mails.into_iter().map(view).collect())
     }
 
     /// The words of one kind.

@@ -102,6 +102,9 @@ async fn compare() {
     let compiled = Arc::new(compiled);
     let operation = ApplyPolicy {
         rights: true,
+        tables: true,
+        bindings: vec![],
+        templates: vec![],
         document: Arc::new(document),
         compiled: Arc::clone(&compiled),
         planned_on: 0,
@@ -112,7 +115,7 @@ async fn compare() {
     let authorized = gate
         .apply_policy(&gate.operator(NOW), operation)
         .expect("allowed");
-    store.apply_policy(authorized).await.expect("applied");
+    let _ = store.apply_policy(authorized).await.expect("applied");
     gate.publish(compiled);
     for number in 0..AUTHORS {
         let name = user(number);

@@ -44,10 +44,10 @@ pub use options::{Location, StoreOptions, Synchronous};
 pub use outcome::{ChangeResult, ChangedRecord, ReadOutcome, Stored, WriteOutcome};
 pub use store::{Notice, Stale, Store, StoreFacts};
 pub use system::{
-    Accept, Account, AccountSummary, AskedMail, Begun, ClaimedMail, Credential, GoodCode,
-    MailOutcome, MailUser, Member, NewRefresh, NewSession, Prepare, PreparedMail, Proof, Renewal,
-    Rotated, Rotation, SessionFacts, SessionUse, StoredPolicy, StoredSession, StoredTemplate,
-    System, Through,
+    Accept, Account, AccountSummary, Administrator, AskedMail, Backlog, Begun, ClaimedMail,
+    Counted, Credential, GoodCode, MailOutcome, MailUser, Member, NewRefresh, NewSession, Prepare,
+    PreparedMail, Proof, QueuedMail, Renewal, Rotated, Rotation, SessionFacts, SessionUse,
+    StoredPolicy, StoredSession, StoredTemplate, System, Through,
 };
 
 pub use work::decisions::KeptDecision;

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use deadpool_postgres::Pool;
-use portreeve_gate::{Aggregates, ApplyPolicy, Authorized, Read, Window};
+use portreeve_gate::{Aggregates, ApplyPolicy, Authorized, Judged, Read, Window};
 use portreeve_model::{Clock, Collection, Columns, Entropy, FieldId, RecordSink, Value};
 use portreeve_policy::{FoundSchema, Record, Snapshot};
 use tokio::sync::broadcast;
@@ -32,7 +32,7 @@ use crate::sql::binding::Binding;
 use crate::sql::dialect::Dialect;
 use crate::sql::select::{self, Asked, ReadStatement};
 use crate::work::{Statements, Transaction, policy, sessions, system};
-use crate::{Notice, OpenError, ReadOutcome, StoreError, StoreOptions, StoredPolicy};
+use crate::{Notice, OpenError, ReadOutcome, Stale, StoreError, StoreOptions, StoredPolicy};
 use connect::Address;
 use facts::FactsThread;
 use feed::Following;
@@ -304,8 +304,11 @@ impl Database {
         }
     }
 
-    pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
-        let operation = apply.operation();
+    pub async fn apply_policy(
+        &self,
+        apply: Authorized<Judged<ApplyPolicy>>,
+    ) -> Result<(u64, Stale), StoreError> {
+        let operation = apply.operation().operation();
         // Data that falls away or is called otherwise is not in the feed record by record.
         let lost = !operation.drops.is_empty() || !operation.renames.is_empty();
         let work = async |writing: &Writing| {
@@ -314,17 +317,20 @@ impl Database {
             writing
                 .change_tables("SET LOCAL portreeve.silent = 'on'")
                 .await?;
-            let version = policy::apply(writing, &apply).await?;
+            let done = policy::apply(writing, &apply).await?;
             if lost {
                 feed::note_loss(writing).await?;
             }
-            Ok(version)
+            Ok(done)
         };
-        let version = in_transaction!(self, writing => work(writing))?;
+        let (version, stale) = in_transaction!(self, writing => work(writing))?;
         self.following.know(&operation.compiled);
         // Statements were made from another catalog.
         self.statements.clear();
-        Ok(version)
+        if !stale.epochs.is_empty() {
+            self.revoke();
+        }
+        Ok((version, stale))
     }
 
     /// What is changed from now on is told by the collections of this policy.

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use portreeve_gate::{Aggregates, ApplyPolicy, Authorized, Read, Window};
+use portreeve_gate::{Aggregates, ApplyPolicy, Authorized, Judged, Read, Window};
 use portreeve_model::{Clock, Collection, Columns, FieldId, RecordSink, Value};
 use portreeve_policy::{FoundSchema, Record, Snapshot};
 use rusqlite::{ErrorCode, ffi};
@@ -317,9 +317,12 @@ impl Database {
         self.long.run(run).await
     }
 
-    pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
+    pub async fn apply_policy(
+        &self,
+        apply: Authorized<Judged<ApplyPolicy>>,
+    ) -> Result<(u64, Stale), StoreError> {
         let ring = Arc::clone(&self.ring);
-        let operation = apply.operation();
+        let operation = apply.operation().operation();
         // Data that falls away or is called otherwise is not in the feed record by record.
         let lost = !operation.drops.is_empty() || !operation.renames.is_empty();
         let run = move |writing: &writer::Writing<'_>| {
@@ -330,8 +333,14 @@ impl Database {
             })
         };
         self.writer()?
-            .write_then(Turn::Schema, run, move |version, shared| {
+            .write_then(Turn::Schema, run, move |(version, stale), shared| {
                 shared.set_version(*version);
+                for (user, epoch) in &stale.epochs {
+                    shared.set_epoch(user, *epoch);
+                }
+                if !stale.epochs.is_empty() {
+                    shared.revoke();
+                }
                 if ring.captured().is_some() {
                     ring.capture(*version);
                     if lost {
@@ -464,16 +473,17 @@ impl Database {
 // Replacing a table is no change of its records: while that happens, nothing is captured.
 async fn apply_uncaptured(
     writing: &writer::Writing<'_>,
-    apply: &Authorized<ApplyPolicy>,
-) -> Result<u64, StoreError> {
+    apply: &Authorized<Judged<ApplyPolicy>>,
+) -> Result<(u64, Stale), StoreError> {
     let (capture, connection) = (writing.capture, writing.connection);
     if capture.ring().captured().is_none() {
         return policy::apply(writing, apply).await;
     }
     capture.pause(connection)?;
-    let version = policy::apply(writing, apply).await?;
-    capture.listen(connection, version, apply.operation().compiled.catalog())?;
-    Ok(version)
+    let (version, stale) = policy::apply(writing, apply).await?;
+    let compiled = &apply.operation().operation().compiled;
+    capture.listen(connection, version, compiled.catalog())?;
+    Ok((version, stale))
 }
 
 fn request<'a>(

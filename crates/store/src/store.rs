@@ -260,9 +260,12 @@ impl Store {
         written!(self, Shared, writing => change::mass(writing, &mass))
     }
 
-    /// Puts a policy in force: tables, roles, profiles, version and audit in one transaction. Returns the new version.
-    /// Publish the compiled snapshot to the gate before acknowledging it.
-    pub async fn apply_policy(&self, apply: Authorized<ApplyPolicy>) -> Result<u64, StoreError> {
+    /// Puts a policy in force: tables, roles, profiles, version and audit in one transaction. Returns the new version
+    /// and what it makes stale. Publish the compiled snapshot to the gate before acknowledging it.
+    pub async fn apply_policy(
+        &self,
+        apply: Authorized<Judged<ApplyPolicy>>,
+    ) -> Result<(u64, Stale), StoreError> {
         on!(self, database => database.apply_policy(apply).await)
     }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod audit;
+mod health;
 mod insight;
 mod mail;
 mod sessions;
@@ -16,6 +17,7 @@ use crate::store::{asked, on, written};
 use crate::work::{access, system};
 use crate::{Store, StoreError};
 
+pub use health::{Administrator, Backlog, Counted, QueuedMail};
 pub use insight::Member;
 pub use mail::{
     Accept, AskedMail, ClaimedMail, GoodCode, MailOutcome, MailUser, Prepare, PreparedMail,

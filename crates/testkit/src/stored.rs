@@ -143,6 +143,9 @@ impl StoredWorld {
         let compiled = Arc::new(Snapshot::compile(&world.document, 1).expect("the worlds compile"));
         let apply = ApplyPolicy {
             rights: true,
+            tables: true,
+            bindings: vec![],
+            templates: vec![],
             document: Arc::new(world.document.clone()),
             compiled: Arc::clone(&compiled),
             planned_on: 0,
@@ -154,7 +157,8 @@ impl StoredWorld {
         let apply = gate
             .apply_policy(&operator, apply)
             .expect("the operator may");
-        store
+        // Nobody is bound to anything yet.
+        let _ = store
             .apply_policy(apply)
             .await
             .expect("the worlds can be stored");

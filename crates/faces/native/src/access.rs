@@ -27,6 +27,7 @@ pub(crate) fn routes() -> Vec<Route> {
             show,
         )
         .about("The access document in force")
+        .query(&["bindings"])
         .gives_as(200, "application/yaml"),
         post(
             "/v1/access/plan",
@@ -40,7 +41,7 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .gives(
             200,
-            "{ planned_on: integer, changes: [PolicyChange], drops: [Dropped] }",
+            "{ planned_on: integer, changes: [PolicyChange], drops: [Dropped], people: [PolicyEffect] }",
         )
         .codes(&[&BAD_POLICY, &BAD_CHANGE, &NAMED_BY_POLICY, &HELD]),
         post(
@@ -56,7 +57,7 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .gives(
             200,
-            "{ changed: flag, policy_version: integer, changes: [PolicyChange] }",
+            "{ changed: flag, policy_version: integer, changes: [PolicyChange], people: [PolicyEffect] }",
         )
         .codes(&[
             &BAD_POLICY,
@@ -73,9 +74,15 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 pub(crate) async fn show(ask: Ask) -> Answer {
-    ask.no_parameters()?;
+    let mut parameters = ask.parameters()?;
+    let bindings = parameters.take_flag("bindings")?;
     let caller = ask.account().await?;
-    let document = ask.portreeve().document(&caller).await?;
+    let portreeve = ask.portreeve();
+    let document = if bindings {
+        portreeve.document_with_bindings(&caller).await?
+    } else {
+        portreeve.document(&caller).await?
+    };
     let yaml = document.to_yaml();
     Ok(bytes_response(StatusCode::OK, "application/yaml", yaml))
 }
@@ -85,7 +92,7 @@ pub(crate) async fn plan(mut ask: Ask) -> Answer {
     let (caller, document) = sent(&mut ask).await?;
     let portreeve = ask.portreeve();
     let plan = portreeve.plan(&caller, &document).await?;
-    Ok(json(portreeve, StatusCode::OK, &plan.to_json()))
+    Ok(json(portreeve, StatusCode::OK, &plan.to_review()))
 }
 
 pub(crate) async fn apply(mut ask: Ask) -> Answer {
@@ -111,19 +118,20 @@ async fn put(
     confirm_drops: bool,
 ) -> Result<serde_json::Value, ServiceError> {
     let plan = portreeve.plan(caller, document).await?;
-    let changes = plan.changes.clone();
+    let (changes, people) = (plan.changes.clone(), plan.people.clone());
     let applied = portreeve.apply(caller, plan, confirm_drops).await?;
     Ok(json!({
         "changed": applied.changed,
         "policy_version": applied.version,
         "changes": changes,
+        "people": people,
     }))
 }
 
 async fn sent(ask: &mut Ask) -> Result<(Caller, Document), Failure> {
     let caller = ask.account().await?;
     // Whoever may not plan is told so before we read what he sends.
-    ask.portreeve().document(&caller).await?;
+    ask.portreeve().may_plan(&caller)?;
     let text = ask.document().await?;
     let document = Document::read(BODY, &text).map_err(ServiceError::BadPolicy)?;
     Ok((caller, document))

@@ -7,7 +7,7 @@ use portreeve_model::CollectionId;
 
 use super::Compiler;
 use crate::snapshot::{CompiledProfile, CompiledRole, ProfileEntry, restriction};
-use crate::{ProfileDefinition, suggestion};
+use crate::{BoundTo, Document, PlacedBinding, ProfileDefinition, suggestion};
 
 impl Compiler<'_> {
     pub(super) fn profiles(
@@ -120,6 +120,53 @@ impl Compiler<'_> {
             Err(name) => {
                 self.collection(&profile.place, "restricted_to", &name);
                 None
+            }
+        }
+    }
+
+    /// What the document binds accounts to; whether these are there is found out where they are.
+    pub(super) fn bindings(
+        &mut self,
+        document: &Document,
+        roles: &[Arc<CompiledRole>],
+        places: &HashMap<String, usize>,
+    ) {
+        let find = |key: &str| document.profiles.iter().find(|one| one.key == key);
+        for PlacedBinding { binding, place } in
+            document.bindings.iter().flat_map(|one| &one.bindings)
+        {
+            let administrator = match &binding.to {
+                BoundTo::Role(role) => match places.get(role) {
+                    Some(place) => roles[*place].administrator,
+                    None => {
+                        let hint = suggestion(role, places.keys().map(String::as_str));
+                        let line = format!("there is no role '{role}'{hint}");
+                        self.fail(place, "unknown_role", line);
+                        continue;
+                    }
+                },
+                BoundTo::Profile(profile) => match find(profile) {
+                    Some(profile) => profile.roles.iter().any(|member| {
+                        let place = places.get(&member.role);
+                        place.is_some_and(|place| roles[*place].administrator)
+                    }),
+                    None => {
+                        let known = document.profiles.iter().map(|one| one.key.as_str());
+                        let hint = suggestion(profile, known);
+                        let line = format!("there is no profile '{profile}'{hint}");
+                        self.fail(place, "unknown_profile", line);
+                        continue;
+                    }
+                },
+            };
+            let Some(names) = &binding.restricted_to else {
+                continue;
+            };
+            if administrator {
+                let line = "an administrator cannot be restricted; leave 'restricted_to' out, or name another role";
+                self.fail(place, "conflict", line.to_owned());
+            } else if let Err(name) = restriction(self.catalog, names) {
+                self.collection(place, "restricted_to", &name);
             }
         }
     }

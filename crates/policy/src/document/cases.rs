@@ -148,7 +148,7 @@ impl Reader<'_> {
         }
     }
 
-    fn binding(&mut self, node: &Node) -> Option<Binding> {
+    pub(super) fn binding(&mut self, node: &Node) -> Option<Binding> {
         let fields = self.fields(node, BINDING)?;
         let role = self.get(&fields, "role", Self::dashed_name);
         let profile = self.get(&fields, "profile", Self::dashed_name);

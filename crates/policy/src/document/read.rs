@@ -20,6 +20,8 @@ const DOCUMENT: &[&str] = &[
     "roles",
     "profiles",
     "registration",
+    "bindings",
+    "templates",
     "tests",
 ];
 const COLLECTION: &[&str] = &[
@@ -106,6 +108,18 @@ impl Reader<'_> {
             if let Some(roles) = reader.get(&fields, "roles", Self::dashed_names) {
                 document.registration = Registration { roles };
             }
+            Some(())
+        });
+        self.get(&fields, "bindings", |reader, node| {
+            document.bindings = reader.all(
+                node,
+                "a mapping of accounts to what they are bound to",
+                Self::account_bindings,
+            );
+            Some(())
+        });
+        self.get(&fields, "templates", |reader, node| {
+            document.templates = reader.all(node, "a mapping of kinds of mail", Self::template);
             Some(())
         });
         self.get(&fields, "tests", |reader, node| {

@@ -11,8 +11,9 @@ use super::read::{USERS, default_source};
 use super::yaml;
 use super::{
     ActionDefinition, Ask, Binding, BoundTo, CollectionDefinition, Document, Effect, Expectation,
-    ExpectedVerdict, FieldDefinition, FieldValue, Permission, ProfileDefinition, Registration,
-    RelationDefinition, RelationVia, RoleDefinition, RuleDefinition, TestCase, TestSubject,
+    ExpectedVerdict, FieldDefinition, FieldValue, Permission, PlacedBinding, ProfileDefinition,
+    Registration, RelationDefinition, RelationVia, RoleDefinition, RuleDefinition,
+    TemplateDefinition, TestCase, TestSubject,
 };
 use crate::{ExistingSection, NameMode, TablePattern, print_operand, print_rule};
 
@@ -64,6 +65,23 @@ impl Document {
                 json!({ "roles": self.registration.roles }),
             );
         }
+        let mut section = |name: &str, entries: Map<String, Json>| {
+            if !entries.is_empty() {
+                map.insert(name.into(), Json::Object(entries));
+            }
+        };
+        section(
+            "bindings",
+            named(
+                &self.bindings,
+                |one| one.account.clone(),
+                |one| one.bindings.iter().map(placed_binding).collect(),
+            ),
+        );
+        section(
+            "templates",
+            named(&self.templates, |one| one.name.clone(), template),
+        );
         if !self.tests.is_empty() {
             map.insert("tests".into(), self.tests.iter().map(test_case).collect());
         }
@@ -106,6 +124,15 @@ impl Document {
         }
         for profile in &mut self.profiles {
             profile.place = Default::default();
+        }
+        for account in &mut self.bindings {
+            account.place = Default::default();
+            for bound in &mut account.bindings {
+                bound.place = Default::default();
+            }
+        }
+        for template in &mut self.templates {
+            template.place = Default::default();
         }
         for test in &mut self.tests {
             test.place = Default::default();
@@ -442,7 +469,7 @@ fn subject(subject: &TestSubject) -> Json {
     if !profiles.is_empty() {
         body.put("profiles", texts(&profiles));
     }
-    body.list("bindings", rest, binding);
+    body.list("bindings", rest, binding_to_json);
     body.map("attributes", &subject.attributes);
     body.map("claims", &subject.claims);
     let request = subject
@@ -469,7 +496,28 @@ fn subject(subject: &TestSubject) -> Json {
     Json::Object(body.0)
 }
 
-fn binding(binding: &Binding) -> Json {
+// A role without limits is its name alone.
+fn placed_binding(placed: &PlacedBinding) -> Json {
+    let binding = &placed.binding;
+    match &binding.to {
+        BoundTo::Role(role) if *binding == Binding::to_role(role) => Json::String(role.clone()),
+        _ => binding_to_json(binding),
+    }
+}
+
+fn template(template: &TemplateDefinition) -> Json {
+    let Some(words) = &template.words else {
+        return Json::Null;
+    };
+    let mut body = Body::default();
+    body.put("subject", words.subject.clone());
+    body.put("text", words.text.clone());
+    body.some("html", words.html.clone());
+    Json::Object(body.0)
+}
+
+/// A binding as JSON.
+pub fn binding_to_json(binding: &Binding) -> Json {
     let mut body = Body::default();
     match &binding.to {
         BoundTo::Role(role) => body.put("role", role.clone()),

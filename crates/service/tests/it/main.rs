@@ -5,6 +5,7 @@ mod account;
 mod check;
 mod collections;
 mod decisions;
+mod doctor;
 mod home;
 mod load;
 mod mail;

@@ -580,7 +580,7 @@ async fn of_two_who_unbind_each_other_one_stays() {
 }
 
 #[tokio::test]
-async fn an_access_file_of_rights_is_for_administrators() {
+async fn an_access_file_of_rights_stays_within_them() {
     let policy = POLICY.replace(
         "- allow: [access.author, access.grant, access.revoke]",
         "- allow: [access, policy, data.schema]",
@@ -593,31 +593,50 @@ async fn an_access_file_of_rights_is_for_administrators() {
         let plan = home.plan(&lea, &document).await?;
         home.apply(&lea, plan, false).await
     };
-    for (from, to) in [
-        ("keeper:\n", "keeper:\n    label: K\n"),
-        ("vaulted: { roles: [keeper]", "vaulted: { roles: [muted]"),
+    let trail = home.audited().await;
+    for (from, to, said) in [
+        // Parts that are changed one by one, too, within what he holds.
         (
             "registration: { roles: [] }",
-            "registration: { roles: [lead] }",
+            "registration: { roles: [keeper] }",
+            "beyond_own_rights",
         ),
         (
             "collections:\n",
             "actions: { post.pin: Pins }\ncollections:\n",
+            "forbidden",
         ),
-        ("collections:\n", "rules: { own: \"true\" }\ncollections:\n"),
+        (
+            "collections:\n",
+            "rules: { own: \"true\" }\ncollections:\n",
+            "forbidden",
+        ),
         (
             "collections:\n",
             "collections:\n  users:\n    fields: { team: { type: text, self_writable: true } }\n",
+            "forbidden",
         ),
     ] {
-        assert_eq!(
-            code(apply(policy.replace(from, to)).await),
-            "forbidden",
-            "{to}"
-        );
+        assert_eq!(code(apply(policy.replace(from, to)).await), said, "{to}");
     }
+    assert_eq!(home.audited().await, trail);
+    let label = policy.replace("keeper:\n", "keeper:\n    label: K\n");
+    assert_eq!(code(apply(label).await), "done");
+}
+
+#[tokio::test]
+async fn an_access_file_of_tables_is_for_those_who_make_tables() {
+    let policy = POLICY.replace(
+        "- allow: [access.author, access.grant, access.revoke]",
+        "- allow: [policy, data.schema]",
+    );
+    let home = Home::with(&policy).await;
+    home.user("lea", &["lead"]).await;
+    let lea = home.as_user("lea").await;
     let wider = policy.replace("gold: text", "gold: text, silver: text");
-    assert_eq!(code(apply(wider).await), "done");
+    let document = portreeve_service::Document::read("test.yaml", &wider).unwrap();
+    let plan = home.plan(&lea, &document).await.unwrap();
+    assert_eq!(code(home.apply(&lea, plan, false).await), "done");
 }
 
 #[tokio::test]

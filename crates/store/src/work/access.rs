@@ -19,7 +19,7 @@ use super::{Connection, Parameter, Row, Transaction, check_versions, finish};
 use crate::{Stale, StoreError};
 
 /// A binding of an account, with its id.
-type Bound = (String, Binding);
+pub(crate) type Bound = (String, Binding);
 
 /// Whether an active account holds an administrator role for good: without end, from anywhere, at any time.
 pub(super) async fn keeps_administrator<C: Connection>(
@@ -62,7 +62,7 @@ pub(super) async fn keeping_administrator<T, X: Transaction>(
 }
 
 /// The bindings of an account, in their order.
-pub(super) async fn bindings_of<C: Connection>(
+pub(crate) async fn bindings_of<C: Connection>(
     connection: &C,
     user: &str,
 ) -> Result<Vec<Bound>, StoreError> {
@@ -88,11 +88,11 @@ pub(crate) async fn may_touch<X: Transaction>(
         .map_err(|_| StoreError::Beyond)
 }
 
-fn only(bound: &[Bound]) -> Vec<Binding> {
+pub(super) fn only(bound: &[Bound]) -> Vec<Binding> {
     bound.iter().map(|(_, binding)| binding.clone()).collect()
 }
 
-fn shown(user: &str, binding: &Binding) -> Json {
+pub(super) fn shown(user: &str, binding: &Binding) -> Json {
     let (role, profile) = match &binding.to {
         BoundTo::Role(role) => (Some(role), None),
         BoundTo::Profile(profile) => (None, Some(profile)),
@@ -108,7 +108,10 @@ fn shown(user: &str, binding: &Binding) -> Json {
     })
 }
 
-async fn stale<X: Transaction>(transaction: &X, user: &str) -> Result<Stale, StoreError> {
+pub(super) async fn stale<X: Transaction>(
+    transaction: &X,
+    user: &str,
+) -> Result<Stale, StoreError> {
     let epoch = advance(transaction, user).await?;
     let ended = end_with_roles(transaction, user).await?;
     Ok(Stale::of(user, epoch, ended))
@@ -250,7 +253,7 @@ pub(crate) async fn unbind<X: Transaction>(
     finish(transaction, result).await
 }
 
-async fn end_binding<X: Transaction>(
+pub(super) async fn end_binding<X: Transaction>(
     transaction: &X,
     by: &By<'_>,
     user: &str,

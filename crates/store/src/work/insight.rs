@@ -23,6 +23,9 @@ pub(crate) async fn members<C: Connection>(
         "SELECT * FROM portreeve_users WHERE status = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
     let parameters = [ACTIVE.into(), after.into(), i64::from(limit).into()];
     let (names, rows) = connection.ask_named(sql, &parameters).await?;
+    if rows.is_empty() {
+        return Ok(vec![]);
+    }
     let place = |name: &str| {
         let found = names.iter().position(|known| **known == *name);
         found.ok_or_else(|| StoreError::Corrupt(format!("accounts have no column '{name}'")))

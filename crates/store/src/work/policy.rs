@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_gate::{ApplyPolicy, Authorized};
+use portreeve_gate::{ApplyPolicy, Authorized, Judged};
 use portreeve_model::{Catalog, FieldType, new_uuid};
 use portreeve_policy::{
     CollectionDefinition, Context, Document, Problem, Registration, action_from_json,
@@ -15,13 +15,13 @@ use serde_json::Value as Json;
 
 use super::access::{keeping_administrator, refuse_policy_without_held};
 use super::audit::{Audited, By, audit};
-use super::{Connection, Row, Transaction, check_versions};
+use super::{Connection, Row, Transaction, check_versions, rebinding, templates};
 use crate::sql::binding::Binding;
 use crate::sql::convert::convert;
 use crate::sql::ddl::{self, Conversion, Step};
 use crate::sql::dialect::Dialect;
 use crate::sql::fragment::Fragment;
-use crate::{StoreError, StoredPolicy};
+use crate::{Stale, StoreError, StoredPolicy};
 
 const COLLECTION: &str = "collection";
 const EXISTING: &str = "existing";
@@ -32,17 +32,18 @@ const REGISTRATION: &str = "registration";
 /// Puts a policy in force. On SQLite it runs with foreign keys off; they are checked before it ends.
 pub(crate) async fn apply<X: Transaction>(
     transaction: &X,
-    authorized: &Authorized<ApplyPolicy>,
-) -> Result<u64, StoreError> {
+    authorized: &Authorized<Judged<ApplyPolicy>>,
+) -> Result<(u64, Stale), StoreError> {
     transaction.alone().await?;
     check_versions(transaction, authorized).await?;
-    let operation = authorized.operation();
+    let operation = authorized.operation().operation();
+    let authority = authorized.operation().authority();
+    let by = By::caller(authorized);
     let (document, version) = (&*operation.document, operation.compiled.version());
     // The snapshot's version is the one in force.
     if operation.planned_on != authorized.snapshot().version() || version <= operation.planned_on {
         return Err(StoreError::VersionChanged);
     }
-    refuse_policy_without_held(transaction, authorized.snapshot(), &operation.compiled).await?;
     // What the tables are now is what was stored with them, whatever the caller's snapshot says.
     let mut collections = parts(
         definitions(transaction, COLLECTION).await?,
@@ -66,10 +67,16 @@ pub(crate) async fn apply<X: Transaction>(
         if transaction.dialect() == Dialect::Sqlite {
             check_references(transaction, operation.compiled.catalog()).await?;
         }
-        store(transaction, document).await
+        store(transaction, document).await?;
+        templates::apply(transaction, &by, &operation.templates).await?;
+        let stale = rebinding::apply(transaction, &by, authority, &operation.bindings).await?;
+        // By what they are bound to from now on.
+        let (before, after) = (authorized.snapshot(), &operation.compiled);
+        refuse_policy_without_held(transaction, before, after).await?;
+        Ok(stale)
     };
     let policies = (&**authorized.snapshot(), &*operation.compiled);
-    keeping_administrator(transaction, policies, authorized.context().now, put).await?;
+    let stale = keeping_administrator(transaction, policies, authorized.context().now, put).await?;
     transaction
         .execute(
             "UPDATE portreeve_policy SET version = ?1",
@@ -82,8 +89,12 @@ pub(crate) async fn apply<X: Transaction>(
         after: Some(&operation.summary),
         ..Audited::default()
     };
-    audit(transaction, &By::caller(authorized), done).await?;
-    Ok(version)
+    audit(transaction, &by, done).await?;
+    let stale = Stale {
+        policy: Some(version),
+        ..stale
+    };
+    Ok((version, stale))
 }
 
 async fn run<X: Transaction>(transaction: &X, steps: &[Step]) -> Result<(), StoreError> {

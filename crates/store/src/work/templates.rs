@@ -1,6 +1,7 @@
 //! Somebody's own words for mails.
 
 use portreeve_gate::{Authorized, RemoveTemplate, SetTemplate};
+use portreeve_policy::{TemplateDefinition, TemplateWords};
 use serde_json::json;
 
 use super::audit::{Audited, By, audit};
@@ -30,41 +31,19 @@ pub(crate) async fn set<X: Transaction>(
     authorized: &Authorized<SetTemplate>,
 ) -> Result<(), StoreError> {
     check_versions(transaction, authorized).await?;
-    let operation = authorized.operation();
-    let by = By::caller(authorized);
-    transaction.mark().await?;
-    let set = async {
-        let before = find(transaction, &operation.name)
-            .await?
-            .map(|old| words(&old));
-        let sql = "INSERT INTO portreeve_templates (name, subject, text, html, updated) VALUES (?1, ?2, ?3, ?4, ?5)
-                   ON CONFLICT (name) DO UPDATE SET subject = excluded.subject, text = excluded.text,
-                     html = excluded.html, updated = excluded.updated";
-        transaction
-            .execute(
-                sql,
-                &[
-                    (&operation.name).into(),
-                    (&operation.subject).into(),
-                    (&operation.text).into(),
-                    operation.html.as_ref().into(),
-                    by.at.into(),
-                ],
-            )
-            .await?;
-        let after = find(transaction, &operation.name)
-            .await?
-            .map(|new| words(&new));
-        let done = Audited {
-            action: "template.set",
-            target: &operation.name,
-            before: before.as_ref(),
-            after: after.as_ref(),
-            why: None,
-        };
-        audit(transaction, &by, done).await
+    let SetTemplate {
+        name,
+        subject,
+        text,
+        html,
+    } = authorized.operation();
+    let words = TemplateWords {
+        subject: subject.clone(),
+        text: text.clone(),
+        html: html.clone(),
     };
-    let result = set.await;
+    transaction.mark().await?;
+    let result = put(transaction, &By::caller(authorized), name, &words).await;
     finish(transaction, result).await
 }
 
@@ -74,24 +53,72 @@ pub(crate) async fn remove<X: Transaction>(
 ) -> Result<bool, StoreError> {
     check_versions(transaction, authorized).await?;
     let name = &authorized.operation().name;
-    let Some(before) = find(transaction, name).await? else {
+    if find(transaction, name).await?.is_none() {
         return Ok(false);
-    };
+    }
     transaction.mark().await?;
-    let remove = async {
-        let sql = "DELETE FROM portreeve_templates WHERE name = ?1";
-        transaction.execute(sql, &[name.into()]).await?;
-        let done = Audited {
-            action: "template.remove",
-            target: name,
-            before: Some(&words(&before)),
-            ..Audited::default()
-        };
-        audit(transaction, &By::caller(authorized), done).await?;
-        Ok(true)
+    let result = take(transaction, &By::caller(authorized), name).await;
+    finish(transaction, result).await?;
+    Ok(true)
+}
+
+/// Puts the words of a document in force, within the transaction that does so.
+pub(super) async fn apply<X: Transaction>(
+    transaction: &X,
+    by: &By<'_>,
+    templates: &[TemplateDefinition],
+) -> Result<(), StoreError> {
+    for template in templates {
+        match &template.words {
+            Some(words) => put(transaction, by, &template.name, words).await?,
+            None => take(transaction, by, &template.name).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn put<X: Transaction>(
+    transaction: &X,
+    by: &By<'_>,
+    name: &str,
+    words_now: &TemplateWords,
+) -> Result<(), StoreError> {
+    let before = find(transaction, name).await?.map(|old| words(&old));
+    let sql = "INSERT INTO portreeve_templates (name, subject, text, html, updated) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (name) DO UPDATE SET subject = excluded.subject, text = excluded.text,
+                 html = excluded.html, updated = excluded.updated";
+    let parameters = [
+        name.into(),
+        (&words_now.subject).into(),
+        (&words_now.text).into(),
+        words_now.html.as_ref().into(),
+        by.at.into(),
+    ];
+    transaction.execute(sql, &parameters).await?;
+    let after = find(transaction, name).await?.map(|new| words(&new));
+    let done = Audited {
+        action: "template.set",
+        target: name,
+        before: before.as_ref(),
+        after: after.as_ref(),
+        why: None,
     };
-    let result = remove.await;
-    finish(transaction, result).await
+    audit(transaction, by, done).await
+}
+
+async fn take<X: Transaction>(transaction: &X, by: &By<'_>, name: &str) -> Result<(), StoreError> {
+    let Some(before) = find(transaction, name).await? else {
+        return Ok(());
+    };
+    let sql = "DELETE FROM portreeve_templates WHERE name = ?1";
+    transaction.execute(sql, &[name.into()]).await?;
+    let done = Audited {
+        action: "template.remove",
+        target: name,
+        before: Some(&words(&before)),
+        ..Audited::default()
+    };
+    audit(transaction, by, done).await
 }
 
 fn words(template: &StoredTemplate) -> serde_json::Value {

@@ -113,6 +113,9 @@ async fn of_two_policies_for_one_version_one_is_stored() {
         let compiled = Arc::new(compile(&document, 2));
         let operation = ApplyPolicy {
             rights: true,
+            tables: true,
+            bindings: vec![],
+            templates: vec![],
             document: Arc::new(document),
             compiled,
             planned_on: 1,
@@ -126,7 +129,10 @@ async fn of_two_policies_for_one_version_one_is_stored() {
     let (first, second) = tokio::join!(here.store.apply_policy(first), there.apply_policy(second));
     let outcomes = [first, second];
     assert_eq!(
-        outcomes.iter().filter(|one| matches!(one, Ok(2))).count(),
+        outcomes
+            .iter()
+            .filter(|one| matches!(one, Ok((2, _))))
+            .count(),
         1
     );
     assert!(

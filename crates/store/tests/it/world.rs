@@ -166,6 +166,9 @@ impl World {
         let compiled = Arc::new(compile(&document, planned_on + 1));
         let operation = ApplyPolicy {
             rights: true,
+            tables: true,
+            bindings: vec![],
+            templates: vec![],
             document: Arc::new(document),
             compiled: Arc::clone(&compiled),
             planned_on,
@@ -174,7 +177,7 @@ impl World {
             renames,
         };
         let authorized = self.gate.apply_policy(&self.operator(), operation).unwrap();
-        let version = self.store.apply_policy(authorized).await?;
+        let (version, _) = self.store.apply_policy(authorized).await?;
         self.gate.publish(compiled);
         Ok(version)
     }
