@@ -1,5 +1,8 @@
 //! The command line as types. Flags win over the environment, the environment over the configuration file.
 
+#[cfg(test)]
+mod page;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -12,7 +15,7 @@ use portreeve_service::{AuditHead, Synchronous};
     name = "portreeve",
     version,
     about,
-    after_help = "Exit codes: 0 done, allowed or passed; 1 denied, or a test failed; 2 an error, told on stderr.\n\
+    after_help = "Exit codes: 0 done, allowed or passed; 1 denied, a test failed, or something was found; 2 an error, told on stderr.\n\
                   Every flag that shows one can be given as an environment variable; flags win."
 )]
 pub struct Cli {
@@ -48,6 +51,38 @@ pub enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: Part,
+    },
+    /// Bindings of an account: list them, end one. `role grant` and `profile grant` make them
+    Binding {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Binding,
+    },
+    /// Sessions of an account: list them, end them
+    Session {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Session,
+    },
+    /// The words of mails: list, show, set, go back to the built-in ones
+    Template {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Template,
+    },
+    /// Mails that were asked for: what became of them
+    Mail {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Mail,
+    },
+    /// Look for what is wrong or wider than anybody means: rights, accounts, configuration. Exit code 1: there is something
+    #[command(
+        after_help = "Changes nothing. Give it the configuration the server runs with. Notices alone leave the exit code 0."
+    )]
+    Doctor {
+        #[command(flatten)]
+        data: Data,
     },
     /// Ask whether a user may do something. Exit code 0: allowed, 1: denied
     Can(Can),
@@ -110,6 +145,9 @@ pub enum Command {
         /// Write accounts and records as lines of JSON instead of the access document
         #[arg(long)]
         records: bool,
+        /// Write what every account is bound to with the access document; to be read where the accounts are
+        #[arg(long, conflicts_with_all = ["records", "to"])]
+        with_bindings: bool,
         /// Write both into a folder, as access.yaml and records.ndjson
         #[arg(long, value_name = "DIR", conflicts_with = "records")]
         to: Option<PathBuf>,
@@ -157,7 +195,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Audit,
     },
-    /// Check a configuration file
+    /// Check a configuration file, or say what can stand in one
     Config {
         /// What to do with it.
         #[command(subcommand)]
@@ -272,6 +310,103 @@ pub enum User {
     Delete {
         /// The account: name, address, key, number or id
         user: String,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// What to do with bindings.
+#[derive(Subcommand)]
+pub enum Binding {
+    /// List what an account is bound to
+    List {
+        /// The account: name, address, key, number or id
+        user: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// End one
+    End {
+        /// Its id
+        id: String,
+        /// A reason, for the audit trail
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// What to do with sessions.
+#[derive(Subcommand)]
+pub enum Session {
+    /// List those of an account
+    List {
+        /// The account: name, address, key, number or id
+        user: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// End all of an account's, or one of them
+    End {
+        /// The account: name, address, key, number or id
+        user: String,
+        /// Only this one
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// What to do with the words of mails.
+#[derive(Subcommand)]
+pub enum Template {
+    /// List the kinds of mail
+    List {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Show the words of one
+    Show {
+        /// The kind
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Put other words in the place of the ones in force
+    Set {
+        /// The kind
+        name: String,
+        /// One line
+        #[arg(long)]
+        subject: String,
+        /// A file with the text
+        #[arg(long, value_name = "FILE")]
+        text: PathBuf,
+        /// A file with the same as HTML; without it, mails are text alone
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Go back to the built-in words
+    Reset {
+        /// The kind
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// What to do with mails.
+#[derive(Subcommand)]
+pub enum Mail {
+    /// List them, the newest first
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
         #[command(flatten)]
         data: Data,
     },
@@ -480,6 +615,8 @@ pub enum Config {
         #[arg(env = "PORTREEVE_CONFIG")]
         file: Option<PathBuf>,
     },
+    /// Print the JSON Schema of configuration files
+    Schema,
 }
 
 fn synchronous(text: &str) -> Result<Synchronous, String> {
@@ -501,5 +638,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_cli_page_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/cli.md");
+        let page = super::page::page();
+        if std::env::var_os("WRITE_PAGES").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let there = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            there == page,
+            "write it anew: WRITE_PAGES=1 cargo test -p portreeve cli_page"
+        );
     }
 }

@@ -3,17 +3,22 @@
 mod apply;
 mod audit;
 mod backup;
+mod binding;
 mod can;
 mod config;
+mod doctor;
 mod explain;
 mod export;
 mod init;
 mod load;
+mod mail;
 mod plan;
 mod restore;
 mod rights;
 mod role;
 mod serve;
+mod session;
+mod template;
 mod test;
 mod user;
 mod who_can;
@@ -43,6 +48,11 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode, Failure>
         Command::User { command } => user::run(command, output).await,
         Command::Role { command } => role::run(role::Kind::Role, command, output).await,
         Command::Profile { command } => role::run(role::Kind::Profile, command, output).await,
+        Command::Binding { command } => binding::run(command, output).await,
+        Command::Session { command } => session::run(command, output).await,
+        Command::Template { command } => template::run(command, output).await,
+        Command::Mail { command } => mail::run(command, output).await,
+        Command::Doctor { data } => doctor::run(&data, output).await,
         Command::Can(can) => can::run(can, output).await,
         Command::WhoCan(asked) => who_can::run(asked, output).await,
         Command::Rights { user, data } => rights::run(&user, &data, output).await,
@@ -56,10 +66,18 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode, Failure>
         Command::Load { file, skip, data } => load::run(&file, skip, &data, output).await,
         Command::Export {
             records,
+            with_bindings,
             to,
             with_passwords,
             data,
-        } => export::run(records, to.as_deref(), with_passwords, &data, output).await,
+        } => {
+            let what = export::What {
+                records,
+                bindings: with_bindings,
+                passwords: with_passwords,
+            };
+            export::run(what, to.as_deref(), &data, output).await
+        }
         Command::Backup {
             file,
             force,

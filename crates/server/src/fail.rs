@@ -47,6 +47,16 @@ impl Failure {
         self
     }
 
+    /// What kind of failure it is.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// All there is to say, on one line.
+    pub fn line(&self) -> String {
+        self.lines.join("; ")
+    }
+
     /// Tells it and gives the exit code.
     pub fn print(self, output: Output) -> ExitCode {
         if output.json {

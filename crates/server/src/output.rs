@@ -41,6 +41,20 @@ pub fn json(value: impl Serialize) -> Json {
     serde_json::to_value(value).unwrap_or(Json::Null)
 }
 
+/// A field of a record as a cell; nothing where there is nothing.
+pub fn cell(value: Option<&Json>) -> String {
+    let text = match value {
+        None | Some(Json::Null) => String::new(),
+        Some(Json::String(text)) => text.clone(),
+        Some(Json::Array(items)) => {
+            let items: Vec<String> = items.iter().map(|item| cell(Some(item))).collect();
+            items.join(", ")
+        }
+        Some(other) => other.to_string(),
+    };
+    portreeve_http::shown(&text).into_owned()
+}
+
 /// Rows in columns.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = head

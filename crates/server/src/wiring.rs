@@ -41,7 +41,7 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
         subscriptions: config.subscriptions.limits(),
         feed: config.subscriptions.feed(),
         denials: config.audit.denials(),
-        faces: faces(&config.sessions, &config.faces)?,
+        faces: faces(&config.sessions, &config.faces, config.server.development)?,
         throttle: config.throttle.settings(),
         audit_sign_ins: config.audit.sign_ins,
         registration: [("native".to_owned(), config.registration.settings())].into(),

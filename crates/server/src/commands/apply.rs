@@ -23,7 +23,7 @@ pub async fn run(
     let read = document(file)?;
     let portreeve = open(&Config::load(data)?, Mode::Write).await?;
     let plan = portreeve.plan(&portreeve.operator(), &read).await?;
-    let mut json = plan.to_json();
+    let mut json = plan.to_review();
     let mut text = plan::text(&plan);
     let applied = put_in_force(&portreeve, plan, confirm_drops).await?;
     json["applied"] = applied.changed.into();

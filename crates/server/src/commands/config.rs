@@ -1,4 +1,4 @@
-//! `portreeve config check [FILE]`
+//! `portreeve config check [FILE] | schema`
 
 use std::process::ExitCode;
 
@@ -8,15 +8,21 @@ use crate::fail::Failure;
 use crate::output::Output;
 use crate::wiring::document;
 
-/// Checks a configuration file, the environment, and the access file they name.
+/// Checks a configuration file, the environment, and the access file they name; or says what can be configured.
 pub fn run(command: cli::Config, output: Output) -> Result<ExitCode, Failure> {
-    let cli::Config::Check { file } = command;
-    config::check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
-    let config = match &file {
-        Some(file) => Config::read(file)?,
-        None => Config::default(),
+    let file = match command {
+        cli::Config::Check { file } => file,
+        cli::Config::Schema => {
+            let schema = config::schema();
+            let text = || serde_json::to_string_pretty(&schema).unwrap_or_default();
+            output.result(|| schema.clone(), text);
+            return Ok(ExitCode::SUCCESS);
+        }
     };
-    config::faces(&config.sessions, &config.faces)?;
+    let config = Config::read(file.as_deref())?;
+    let development = config.server.development;
+    config::faces(&config.sessions, &config.faces, development)?;
+    config.data.clone().resolve(development)?;
     if let Some(access) = &config.access.file {
         let document = document(access)?;
         portreeve_policy::Snapshot::compile(&document, 1).map_err(Failure::problems)?;

@@ -16,25 +16,37 @@ use crate::wiring::{Mode, open};
 const ACCESS: &str = "access.yaml";
 const RECORDS: &str = "records.ndjson";
 
+/// What is written.
+#[derive(Clone, Copy)]
+pub struct What {
+    /// Accounts and records instead of the access document.
+    pub records: bool,
+    /// With the access document, what every account is bound to.
+    pub bindings: bool,
+    /// With the accounts, the hashes of their passwords.
+    pub passwords: bool,
+}
+
 /// Writes the access document, or accounts and records, or both.
 pub async fn run(
-    records: bool,
+    what: What,
     to: Option<&Path>,
-    passwords: bool,
     data: &Data,
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let portreeve = open(&Config::load(data)?, Mode::Read).await?;
     if let Some(folder) = to {
-        return both(&portreeve, folder, passwords, output).await;
+        return both(&portreeve, folder, what.passwords, output).await;
     }
     let mut out = BufWriter::new(std::io::stdout());
-    let written = if records {
+    let written = if what.records {
         let caller = portreeve.operator();
-        let exported = portreeve.export_with(&caller, passwords, &mut out).await;
+        let exported = portreeve
+            .export_with(&caller, what.passwords, &mut out)
+            .await;
         exported.map(left_out)
     } else {
-        let text = access(&portreeve, output.json).await?;
+        let text = access(&portreeve, what.bindings, output.json).await?;
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         written.map_err(ExportError::Write)
     };
@@ -64,7 +76,7 @@ async fn both(
         }
     }
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
-    let yaml = access(portreeve, false).await?;
+    let yaml = access(portreeve, false, false).await?;
     let mut out = Growing::begin(&records_file).map_err(|error| failed(&records_file, error))?;
     let exported = portreeve
         .export_with(&portreeve.operator(), passwords, &mut out.writer)
@@ -95,8 +107,13 @@ async fn both(
 }
 
 // Both are read by `apply`.
-async fn access(portreeve: &Portreeve, json: bool) -> Result<String, Failure> {
-    let document = portreeve.document(&portreeve.operator()).await?;
+async fn access(portreeve: &Portreeve, bindings: bool, json: bool) -> Result<String, Failure> {
+    let operator = portreeve.operator();
+    let document = if bindings {
+        portreeve.document_with_bindings(&operator).await?
+    } else {
+        portreeve.document(&operator).await?
+    };
     Ok(if json {
         format!("{}\n", document.to_json())
     } else {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use portreeve_service::{ChangeKind, Plan};
+use portreeve_service::{ChangeKind, Effect, Plan};
 
 use crate::cli::Data;
 use crate::config::Config;
@@ -18,7 +18,7 @@ pub async fn run(file: &Path, data: &Data, output: Output) -> Result<ExitCode, F
     let plan = portreeve.plan(&portreeve.operator(), &document).await?;
     output.result(
         || {
-            let mut json = plan.to_json();
+            let mut json = plan.to_review();
             let notes = plan.notes.iter().map(ToString::to_string);
             json["notes"] = notes.collect();
             json
@@ -60,5 +60,27 @@ pub fn text(plan: &Plan) -> String {
     text.push_str(&format!(
         "{created} to create, {changed} to change, {deleted} to delete\n"
     ));
+    for effect in &plan.people {
+        text.push_str(&people(effect));
+    }
+    text
+}
+
+fn people(effect: &Effect) -> String {
+    let mut who = effect.who.join(", ");
+    let rest = effect.count - effect.who.len();
+    if rest > 0 {
+        who.push_str(&format!(" and {rest} more"));
+    }
+    let mut text = String::new();
+    for (verb, lines) in [
+        ("gains", &effect.gains),
+        ("loses", &effect.loses),
+        ("within other limits", &effect.changes),
+    ] {
+        if !lines.is_empty() {
+            text.push_str(&format!("{who}: {verb} {}\n", lines.join(", ")));
+        }
+    }
     text
 }

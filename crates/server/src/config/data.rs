@@ -6,14 +6,19 @@ use std::path::PathBuf;
 use portreeve_service::{Location, MAX_SELECTED, Synchronous};
 use serde::Deserialize;
 
+use super::secret;
+use crate::fail::Failure;
+
 /// Where records are kept.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
     /// The folder.
     pub folder: PathBuf,
     /// A database that is there already instead of the folder: a PostgreSQL URL, or an SQLite file.
     pub database: Option<String>,
+    /// A file with its URL in the first line.
+    pub database_file: Option<PathBuf>,
     /// How many connections to it at most.
     pub connections: usize,
     /// What a commit waits for.
@@ -24,6 +29,13 @@ pub struct Data {
     pub change_limit: NonZeroU32,
     /// Lines of JSON to load once.
     pub load: Option<PathBuf>,
+}
+
+// Never the database's URL, which may hold a password.
+impl std::fmt::Debug for Data {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Data({})", self.folder.display())
+    }
 }
 
 /// What a commit waits for.
@@ -47,6 +59,20 @@ impl From<Synchronous> for Durability {
 }
 
 impl Data {
+    /// Takes the database's URL out of its file.
+    pub fn resolve(&mut self, development: bool) -> Result<(), Failure> {
+        let Some(file) = &self.database_file else {
+            return Ok(());
+        };
+        if self.database.is_some() {
+            let line = "data.database is given twice, as itself and in data.database_file";
+            return Err(Failure::error("bad_config", line));
+        }
+        let url = secret::first_line("data.database_file", file, development)?;
+        self.database = Some(url.trim().to_owned());
+        Ok(())
+    }
+
     /// The place, in the service's word.
     pub fn location(&self) -> Location {
         match &self.database {
@@ -82,6 +108,7 @@ impl Default for Data {
         Self {
             folder: PathBuf::from("portreeve-data"),
             database: None,
+            database_file: None,
             connections: 10,
             synchronous: Durability::Full,
             readers: 2,

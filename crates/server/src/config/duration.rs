@@ -6,6 +6,9 @@ use serde::{Deserialize, Deserializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Duration(pub Option<i64>);
 
+/// `never`.
+pub const NEVER: Duration = Duration(None);
+
 const MICROS: i64 = 1_000_000;
 const LONGEST: i64 = 3_650 * 24 * 60 * 60 * MICROS;
 

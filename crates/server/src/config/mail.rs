@@ -10,7 +10,7 @@ use portreeve_service::mail::{
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value as Json, json};
 
-use super::Server;
+use super::{Server, secret};
 use crate::fail::Failure;
 
 /// How mail goes out.
@@ -127,7 +127,9 @@ impl Mail {
                     "is missing: say who mail comes from, such as \"School <office@school.example>\"",
                 ));
             }
-            (Some(host), Some(sender)) => Some(Arc::new(self.smtp(host, sender)?)),
+            (Some(host), Some(sender)) => {
+                Some(Arc::new(self.smtp(host, sender, server.development)?))
+            }
             (None, _) if self.user.is_some() || self.port.is_some() => {
                 return Err(wrong("host", "is missing: name the mail server"));
             }
@@ -177,7 +179,7 @@ impl Mail {
         })
     }
 
-    fn smtp(&self, host: &str, sender: &Sender) -> Result<SmtpMailer, Failure> {
+    fn smtp(&self, host: &str, sender: &Sender, development: bool) -> Result<SmtpMailer, Failure> {
         let password = match (&self.password, &self.password_file) {
             (Some(_), Some(_)) => {
                 return Err(wrong(
@@ -187,8 +189,7 @@ impl Mail {
             }
             (Some(password), None) => Some(password.clone()),
             (None, Some(file)) => {
-                let text = crate::wiring::read_text(file)?;
-                Some(text.lines().next().unwrap_or_default().to_owned())
+                Some(secret::first_line("mail.password_file", file, development)?)
             }
             (None, None) => None,
         };

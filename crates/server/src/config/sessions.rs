@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::duration::Duration;
+use super::secret;
 use crate::fail::Failure;
 
 /// The environment variable that is the key of Strapi's tokens, as it was there.
@@ -84,7 +85,12 @@ impl Sessions {
         })
     }
 
-    fn apply(&self, place: &str, face: &mut FaceSettings) -> Result<(), Failure> {
+    fn apply(
+        &self,
+        place: &str,
+        face: &mut FaceSettings,
+        development: bool,
+    ) -> Result<(), Failure> {
         let wrong = |name: &str, message: &str| {
             Failure::error("bad_config", format!("{place}.{name}: {message}"))
         };
@@ -139,7 +145,7 @@ impl Sessions {
             }
             (Some(secret), None) => tokens.secret = Some(Secret::new(secret)),
             (None, Some(file)) => {
-                let text = crate::wiring::read_text(file)?;
+                let text = secret::read(&format!("{place}.jwt_secret_file"), file, development)?;
                 // Editors end the last line.
                 let line = text.strip_suffix('\n').unwrap_or(&text);
                 tokens.secret = Some(Secret::new(line.strip_suffix('\r').unwrap_or(line)));
@@ -157,16 +163,20 @@ impl Sessions {
 }
 
 /// The settings of all faces.
-pub fn faces(native: &Sessions, others: &BTreeMap<String, Sessions>) -> Result<Faces, Failure> {
+pub fn faces(
+    native: &Sessions,
+    others: &BTreeMap<String, Sessions>,
+    development: bool,
+) -> Result<Faces, Failure> {
     let mut faces = Faces::default();
     if let Some(face) = faces.get_mut("native") {
-        native.apply("sessions", face)?;
+        native.apply("sessions", face, development)?;
     }
     for (name, said) in others {
         let place = format!("faces.{name}");
         let known = FACES.into_iter().filter(|face| *face != "native");
         match faces.get_mut(name).filter(|_| name != "native") {
-            Some(face) => said.apply(&place, face)?,
+            Some(face) => said.apply(&place, face, development)?,
             None if name == "native" => {
                 let line = "faces.native: these settings stand under [sessions]";
                 return Err(Failure::error("bad_config", line.to_owned()));
@@ -193,7 +203,7 @@ mod tests {
             faces: BTreeMap<String, Sessions>,
         }
         let both: Both = toml::from_str(text).unwrap();
-        faces(&both.sessions, &both.faces)
+        faces(&both.sessions, &both.faces, false)
     }
 
     fn wrong(text: &str) -> String {

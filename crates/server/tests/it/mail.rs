@@ -1,5 +1,7 @@
 //! Mail by the program itself: what is asked for survives its death, and links are where the configuration says.
 
+use std::os::unix::fs::PermissionsExt;
+
 use portreeve_testkit::postgres::Postgres;
 use portreeve_testkit::smtp::{At, Failing, SmtpSink};
 use serde_json::json;
@@ -16,6 +18,8 @@ fn place(sink: &SmtpSink, database: &[&str]) -> Place {
     let place = Place::new();
     let port = sink.port();
     place.write("mail.password", "office-password\nnot this line\n");
+    let secret = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(place.folder.join("mail.password"), secret).unwrap();
     place.write(
         "portreeve.toml",
         &format!(

@@ -12,10 +12,12 @@ pub const PASSWORD: &str = "survives everything";
 /// Long enough for a machine that does much else; nothing waits this long when all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
 pub const ADMINISTRATOR: &str = "vera";
+/// Who is bound anew with every policy.
+pub const READER: &str = "rita";
 
 /// Every record somebody changes comes with another, or with a value, that the same transaction has to write: entries
 /// go with their folder, remarks lose it, debit is credit, and who changed it last is written along. With notes there is
-/// one more collection and a role over it.
+/// one more collection, a role over it, and somebody who is bound to that role and to another one no more.
 pub fn document(with_notes: bool) -> Json {
     let keeper = json!({ "to": "users", "required": true });
     let tag = json!({ "type": "text", "required": true, "unique": true });
@@ -44,7 +46,11 @@ pub fn document(with_notes: bool) -> Json {
             { "allow": "data.create", "on": "remarks", "fields": ["tag", "folder"], "presets": { "keeper": "$user" } },
         ] } },
     });
+    document["bindings"] = json!({ READER: [{ "role": "keeper", "primary": true }] });
     if with_notes {
+        document["bindings"] = json!({ READER: [
+            { "role": "noter", "primary": true }, { "role": "user", "until": "2100-01-01T00:00:00Z" },
+        ] });
         document["collections"]["notes"] = json!({ "fields": { "text": "text" } });
         document["roles"]["noter"] =
             json!({ "permissions": [{ "allow": "data.read", "on": "notes" }] });
@@ -111,14 +117,16 @@ impl Scene {
 
     /// The access file in force, the keepers and the administrator.
     pub fn fill(&self, keepers: &[&str]) {
-        self.place
-            .write("access.json", &document(false).to_string());
-        self.run(&["apply", "access.json"]);
+        // Whoever is bound to something has to be there first.
+        let mut roles = document(false);
+        roles.as_object_mut().unwrap().remove("bindings");
+        self.place.write("roles.json", &roles.to_string());
+        self.run(&["apply", "roles.json"]);
         let account = |name: &str, role: &str| {
             json!({ "user": { "username": name, "password": PASSWORD, "roles": [role] } })
                 .to_string()
         };
-        let mut lines = vec![account(ADMINISTRATOR, "admin")];
+        let mut lines = vec![account(ADMINISTRATOR, "admin"), account(READER, "keeper")];
         lines.extend(keepers.iter().map(|name| account(name, "keeper")));
         self.place.write("accounts.ndjson", &lines.join("\n"));
         self.run(&["load", "accounts.ndjson"]);
