@@ -99,6 +99,23 @@ proptest! {
     }
 }
 
+// Found by damaged rules: one spelling took what the other one refused.
+#[test]
+fn what_is_empty_is_the_same_in_both_spellings() {
+    for text in [
+        "x matches ''",
+        "not x matches ''",
+        "x = ''",
+        "x contains ''",
+        "x in ('')",
+        "x between '' and ''",
+        "some answers (text matches '')",
+        "owner('')",
+    ] {
+        check_read(&parsed(text));
+    }
+}
+
 #[test]
 fn the_number_of_cases_is_told() {
     portreeve_testkit::stats::note(&format!("rule language: {} property cases", 8 * CASES));

@@ -162,7 +162,11 @@ impl Reader {
             "matches" => {
                 let [operand, pattern] = parts(key, value, "an operand and a regular expression")?;
                 let operand = self.inside(0, |reader| reader.operand(operand, depth))?;
-                let pattern = self.inside(1, |_| name(pattern, "a regular expression"))?;
+                // An empty one is one too, as in text: it is found everywhere.
+                let pattern = self.inside(1, |_| match pattern {
+                    Value::String(pattern) => Ok(pattern.clone()),
+                    other => name(other, "a regular expression"),
+                })?;
                 Rule::Matches { operand, pattern }
             }
             "sent" => Rule::Sent(name(value, "a field")?),
