@@ -6,6 +6,8 @@
 mod bench;
 mod check_deps;
 mod school;
+#[cfg(test)]
+mod security_cases;
 mod serve;
 mod stages;
 mod test;

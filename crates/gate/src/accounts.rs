@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use portreeve_model::{Collection, CollectionName, FieldId, Value};
 use portreeve_policy::{
-    ActionId, Binding, CREATE_ONE, DELETE_ONE, DeleteTemplate, Layer, READ_ONE, Rights, UPDATE_ONE,
-    WriteKind, WriteTemplate,
+    ActionId, Binding, BoundTo, CREATE_ONE, DELETE_ONE, DeleteTemplate, Layer, READ_ONE, Rights,
+    UPDATE_ONE, WriteKind, WriteTemplate,
 };
 
-use crate::{Authorized, Caller, CredentialFacts, Gate, Refused, Sent};
+use crate::{Authorized, Caller, CredentialFacts, Eyes, Gate, Refused, Sent};
 
 /// What is changed about an account only by those whose rights contain the account's: who gets hold of these gets hold
 /// of the account.
@@ -459,6 +459,116 @@ impl Gate {
         self.authority(caller).may_make(bindings).is_ok()
     }
 
+    /// What can be done with accounts by operations of their own: the rights to it, and whether what accounts hold, or whose
+    /// they are, limits it further. Nothing for what no operation does.
+    pub fn account_rights<'a>(
+        &self,
+        eyes: impl Into<Eyes<'a>>,
+        action: ActionId,
+    ) -> Option<(Arc<Rights>, bool)> {
+        let caller = eyes.into().caller();
+        let users = Self::users(caller).ok()?;
+        let rights = self.rights(caller, users.id, action);
+        let limited = match action {
+            CREATE_ONE => {
+                let limited = !self.may_hand_out(caller, &usual_bindings(caller));
+                if limited && self.may(caller, "access.grant").is_err() {
+                    return None;
+                }
+                limited
+            }
+            UPDATE_ONE | DELETE_ONE => !self.is_administrator(caller),
+            _ => return None,
+        };
+        Some((rights, limited))
+    }
+
+    /// Whether a field of accounts is written by operations of their own, and whether a caller may write it of all accounts as
+    /// far as his rights to records say so.
+    pub fn account_field<'a>(
+        &self,
+        eyes: impl Into<Eyes<'a>>,
+        action: ActionId,
+        name: &str,
+    ) -> (bool, bool) {
+        let caller = eyes.into().caller();
+        let read_by_rules = || {
+            let users = Self::users(caller).ok();
+            users.is_none_or(|users| {
+                let field = users.find_field(name).map(|field| users.field(field));
+                field.is_none_or(|field| !field.self_writable)
+                    && caller.snapshot.rule_attributes().contains(name)
+            })
+        };
+        // Nobody writes of himself what rules read of him, nor touches an account that holds more than he does.
+        let limited = action == UPDATE_ONE
+            && (TOUCHING.contains(&name) || read_by_rules())
+            && !self.is_administrator(caller);
+        (!LASTING.contains(&name), !limited)
+    }
+
+    /// Whether an operation on an account would get past the gate, before any record is looked at: of a new one, or of one of
+    /// which this is known.
+    pub fn try_account(
+        &self,
+        caller: &Caller,
+        action: ActionId,
+        target: Option<&CredentialFacts>,
+        sent: Option<Sent>,
+    ) -> Result<(), Refused> {
+        let lasting = |(name, _): &(String, _)| LASTING.contains(&name.as_str());
+        if sent.iter().flatten().any(lasting) {
+            return Err(Refused::Forbidden);
+        }
+        let contained = match (action, target) {
+            (CREATE_ONE, _) => {
+                let users = Self::users(caller)?;
+                let (_, limited) = self
+                    .account_rights(caller, CREATE_ONE)
+                    .ok_or_else(|| self.refuse(caller, users.id))?;
+                if sent.is_some() {
+                    let new = CreateUser {
+                        id: String::new(),
+                        key: String::new(),
+                        username: None,
+                        email: None,
+                        password_hash: None,
+                        attributes: sent.unwrap_or_default(),
+                        // Whoever says himself what it is bound to can say nothing.
+                        bindings: if limited {
+                            vec![]
+                        } else {
+                            usual_bindings(caller)
+                        },
+                        past: None,
+                    };
+                    self.create_user(caller, new)?;
+                } else {
+                    self.may_create_users(caller, false)?;
+                }
+                true
+            }
+            (UPDATE_ONE, Some(target)) => {
+                let change = ChangeUser {
+                    sent: sent.unwrap_or_default(),
+                    ..ChangeUser::default()
+                };
+                let update = self.update_user(caller, target, change)?;
+                update.operation().touch().contained
+            }
+            (DELETE_ONE, Some(target)) => {
+                let delete = self.delete_user(caller, target)?;
+                delete.operation().touch().contained
+            }
+            _ => true,
+        };
+        if contained {
+            Ok(())
+        } else {
+            Err(Refused::Forbidden)
+        }
+    }
+
     fn judge_touch(&self, caller: &Caller, target: &CredentialFacts, touches: bool) -> Touch {
         Touch {
             contained: !touches || self.may_touch(caller, target),
@@ -500,6 +610,16 @@ impl Gate {
         let id = Self::find(caller, &CollectionName::main("users"))?;
         Ok(Arc::clone(caller.snapshot.catalog().get(id)))
     }
+}
+
+// What accounts are bound to where nothing else is said.
+fn usual_bindings(caller: &Caller) -> Vec<Binding> {
+    let roles = caller.snapshot.registration_roles().iter();
+    let bound = roles.map(|role| Binding {
+        to: BoundTo::Role(role.clone()),
+        ..Binding::default()
+    });
+    bound.collect()
 }
 
 /// Whether the owner of an account may write this of it: its name, and own columns that are declared so.

@@ -1,8 +1,11 @@
 //! Operations that have mail sent: invitations, changes of one's address, the words of mails.
 
-use portreeve_policy::Binding;
+use portreeve_model::{FieldDefault, FieldId};
+use portreeve_policy::{
+    Binding, CREATE_ONE, Facts, Grant, Layer, Record, SYSTEM_COLLECTIONS, Subject, eval,
+};
 
-use crate::{Authorized, Caller, CreateUser, Gate, Refused, UserCreation};
+use crate::{Authority, Authorized, Caller, CreateUser, Gate, Refused, UserCreation};
 
 /// Invite somebody: an account that waits for him, and a mail.
 pub struct Invite {
@@ -17,6 +20,7 @@ pub struct Invite {
 /// An invitation that may be sent.
 pub struct Invited {
     pub(crate) creation: UserCreation,
+    pub(crate) authority: Authority,
     pub(crate) inviter: Option<String>,
     pub(crate) link: Option<String>,
 }
@@ -25,6 +29,11 @@ impl Invited {
     /// The account, which is made unless it is there already.
     pub fn creation(&self) -> &UserCreation {
         &self.creation
+    }
+
+    /// What whoever invites may do about the rights of an account that is there already.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// Who invites, where it is a user.
@@ -78,23 +87,73 @@ impl Gate {
         caller: &Caller,
         operation: Invite,
     ) -> Result<Authorized<Invited>, Refused> {
-        self.may_invite(caller, &operation.user.bindings)?;
         let invited = Invited {
             creation: self.create_user(caller, operation.user)?.operation,
+            authority: self.authority(caller),
             inviter: operation.inviter,
             link: operation.link,
         };
         Ok(self.proof(caller, invited))
     }
 
-    /// Whether this caller may invite somebody to be bound to these. Asked when he invites, and when it is accepted of what
-    /// he may then. Until rights over rights are finer, only administrators invite.
-    pub fn may_invite(&self, caller: &Caller, _bindings: &[Binding]) -> Result<(), Refused> {
-        if self.is_administrator(caller) {
+    /// Whether this caller may invite somebody to be bound to these: whoever may make an account that is, `chosen` where that
+    /// is something else than everybody who comes is bound to. Asked when he invites, and when it is accepted of what he may
+    /// then.
+    pub fn may_invite(
+        &self,
+        caller: &Caller,
+        bindings: &[Binding],
+        chosen: bool,
+    ) -> Result<(), Refused> {
+        self.may_create_users(caller, false)?;
+        if chosen {
+            self.may(caller, "access.grant")?;
+        }
+        if self.may_hand_out(caller, bindings) {
             Ok(())
         } else {
-            Err(Refused::Forbidden)
+            Err(Refused::Beyond(None))
         }
+    }
+
+    /// Whether a caller could make this account as it is stored: its address and its own columns, field by field, by what
+    /// he may now.
+    pub fn covers_creation(&self, caller: &Caller, account: &Record, facts: &dyn Facts) -> bool {
+        let Some(users) = caller.snapshot().catalog().find_text("users") else {
+            return false;
+        };
+        let said: Vec<FieldId> = users
+            .field_ids()
+            .filter(|id| {
+                let (field, value) = (users.field(*id), account.get(*id));
+                let own = !is_ours(&field.name) || &*field.name == "email";
+                let default = matches!(&field.default, Some(FieldDefault::Value(default)) if default == value);
+                own && !value.is_null() && !default
+            })
+            .collect();
+        let holds = |grant: &Grant| {
+            let conditions = [&grant.body.rows, &grant.body.check].into_iter().flatten();
+            let truths = conditions
+                .map(|condition| eval(condition, Subject::read(account), caller.context(), facts));
+            truths.collect::<Vec<_>>()
+        };
+        let covers = |layer: &Layer| {
+            let allows = layer.effective_allows();
+            let allowed = |field: FieldId| {
+                allows.iter().any(|grant| {
+                    let truths = holds(grant);
+                    grant.body.fields.contains(field) && truths.iter().all(|t| *t == Some(true))
+                })
+            };
+            // A deny holds unless it is false.
+            let denied = layer.effective_denies().iter().any(|grant| {
+                let named = said.iter().any(|field| grant.body.fields.contains(*field));
+                named && holds(grant).iter().all(|truth| *truth != Some(false))
+            });
+            said.iter().all(|field| allowed(*field)) && !denied
+        };
+        let rights = self.rights(caller, users.id, CREATE_ONE);
+        rights.allows_something() && rights.layers().iter().all(covers)
     }
 
     /// Whether this caller may change his own account.
@@ -144,4 +203,11 @@ impl Gate {
         self.may(caller, "server.settings")?;
         Ok(self.proof(caller, ListTemplates))
     }
+}
+
+// Whether a column of accounts is the product's own.
+fn is_ours(name: &str) -> bool {
+    let mut collections = SYSTEM_COLLECTIONS.iter();
+    let users = collections.find(|(name, _)| *name == "users");
+    users.is_some_and(|(_, columns)| columns.iter().any(|(column, ..)| *column == name))
 }

@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{Collection, FieldId};
+use portreeve_model::{Collection, CollectionId, FieldId};
 use portreeve_policy::{
     Access, ActionId, Binding, CREATE_ONE, Context, READ_COUNT, READ_MANY, READ_ONE, RoleSet,
     Snapshot, UPDATE_ONE,
@@ -164,6 +164,17 @@ impl Gate {
                 .iter()
                 .filter(|collection| self.knows(other, collection.id))
                 .all(|collection| self.covers(caller, other, collection))
+    }
+
+    /// Whether a caller sees every record there is of these collections, and every field of them.
+    pub fn sees_all_in(&self, caller: &Caller, collections: &[CollectionId]) -> bool {
+        let catalog = caller.snapshot.catalog();
+        self.is_administrator(caller)
+            || collections.iter().all(|id| {
+                let collection = catalog.get(*id);
+                let mut fields = collection.field_ids();
+                fields.all(|field| self.sees_everywhere(caller, collection, READ_ONE, Some(field)))
+            })
     }
 
     // Without a condition, and one field of it too.

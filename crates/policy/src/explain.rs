@@ -3,12 +3,14 @@
 
 mod suggest;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portreeve_model::{Collection, CollectionId, Condition, FieldId, Value};
 use serde::Serialize;
 
 use crate::describe::{FailedPart, describe, failed_parts};
+use crate::looks::looks_into;
 use crate::rights::rows_of;
 use crate::{
     Access, ActionId, Asker, DeleteTemplate, Effect, Facts, FieldSet, Grant, IMPLICIT, Judgement,
@@ -198,6 +200,21 @@ pub fn rights_for(snapshot: &Snapshot, asker: &Asker, question: &Question) -> Ri
         .narrowing
         .iter()
         .fold(own, |own, more| Rights::narrowed(&own, &ask(more)))
+}
+
+/// The collections whose records decide a question: its own, and those that the statements which count for it look into.
+pub fn decided_by(snapshot: &Snapshot, asker: &Asker, question: &Question) -> Vec<CollectionId> {
+    let mut found: BTreeSet<CollectionId> = question.collection.into_iter().collect();
+    let read = read_rights(snapshot, asker, question.collection);
+    let rights = [Some(rights_for(snapshot, asker, question)), read];
+    let layers = rights.iter().flatten().flat_map(|rights| rights.layers());
+    for grant in layers.flat_map(|layer| layer.grants()) {
+        let conditions = [&grant.body.rows, &grant.body.check];
+        for condition in conditions.into_iter().flatten() {
+            looks_into(condition, &mut found);
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn read_rights(

@@ -191,6 +191,9 @@ impl Config {
                 "per_address": self.throttle.per_address,
                 "per_name_and_address": self.throttle.per_name_and_address,
                 "per_name": self.throttle.per_name,
+                "registrations": self.throttle.registrations,
+                "mails": self.throttle.mails,
+                "address_changes": self.throttle.address_changes,
             },
             "data": {
                 "folder": self.data.folder,

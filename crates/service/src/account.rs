@@ -7,6 +7,7 @@ use portreeve_gate::{Caller, ChangeUser, Sessions};
 use portreeve_store::StoreError;
 use serde_json::{Map, Value as Json};
 
+use crate::authn::MAX_PASSWORD_BYTES;
 use crate::passwords::check_password;
 use crate::users::{account_error, check_name, deleted, own_columns, text};
 use crate::{Portreeve, ServiceError, Written};
@@ -123,7 +124,13 @@ impl Portreeve {
         };
         let user = caller.user().ok_or(ServiceError::Forbidden)?;
         let hash = self.store.system().password_hash(user).await?;
-        let verified = self.passwords.verify(password, hash.clone()).await?;
+        // Whoever has got hold of a session must not find the password out by it.
+        let trial = self.try_password(user, caller.context().request.ip).await?;
+        let verified = if password.len() > MAX_PASSWORD_BYTES {
+            false
+        } else {
+            self.tried(trial, password, hash.clone()).await?
+        };
         match hash.filter(|_| verified) {
             Some(hash) => Ok(Some(hash)),
             None => Err(ServiceError::invalid(what, "is not the account's password")),

@@ -63,7 +63,7 @@ impl Portreeve {
         mut take: impl FnMut(Map<String, Json>) -> bool,
     ) -> Result<(), ServiceError> {
         self.demand_administrator(caller)?;
-        let filter = self.audit_filter(filter).await?;
+        let filter = self.audit_filter(caller, filter).await?;
         let found = caller.snapshot().catalog().find_text("audit");
         let audit = Arc::clone(found.ok_or(ServiceError::NotFound)?);
         let mut pages = Pages::of(&audit, filter);
@@ -77,7 +77,11 @@ impl Portreeve {
         Ok(())
     }
 
-    async fn audit_filter(&self, filter: &AuditFilter) -> Result<Option<String>, ServiceError> {
+    async fn audit_filter(
+        &self,
+        caller: &Caller,
+        filter: &AuditFilter,
+    ) -> Result<Option<String>, ServiceError> {
         let mut parts = vec![];
         let mut demand = |field: &str, op: &str, text: &str| {
             parts.push(format!("{field} {op} '{}'", text.replace('\'', "''")));
@@ -96,10 +100,14 @@ impl Portreeve {
         if let Some(actor) = &filter.actor {
             // One that is gone has its id alone, and the command line is no account whatever accounts are called.
             let known = match actor.as_str() {
-                OPERATOR => None,
-                name => self.store.system().find_user(name).await?,
+                OPERATOR => Err(ServiceError::UnknownUser(actor.clone())),
+                name => self.find_user(caller, name).await,
             };
-            demand("actor", "=", known.as_ref().unwrap_or(actor));
+            match known {
+                Ok(known) => demand("actor", "=", &known),
+                Err(ServiceError::UnknownUser(_)) => demand("actor", "=", actor),
+                Err(error) => return Err(error),
+            }
         }
         for (field, wanted) in [("action", &filter.action), ("target", &filter.target)] {
             if let Some(wanted) = wanted {

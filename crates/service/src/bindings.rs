@@ -1,8 +1,11 @@
 //! Who is bound to what.
 
-use portreeve_gate::{Bind, Caller, ListRequest, Rebind, Unbind, take_literals};
-use portreeve_model::{CollectionName, Literal, Operand, Page, Path, Query, Rule};
-use portreeve_policy::{BUILT_IN_ROLES, Binding, BoundTo, built_in_role, role_to_json};
+use portreeve_gate::{Bind, Caller, Eyes, ListRequest, Rebind, Unbind, take_literals};
+use portreeve_model::{CollectionName, EntityTag, Literal, Operand, Page, Path, Query, Rule};
+use portreeve_policy::{
+    Access, BUILT_IN_ROLES, Binding, BoundTo, Precondition, READ_MANY, RoleDefinition,
+    built_in_role, role_to_json,
+};
 use portreeve_store::StoreError;
 use serde_json::{Map, Value as Json, json};
 
@@ -23,7 +26,7 @@ impl Portreeve {
         why: Option<String>,
     ) -> Result<String, ServiceError> {
         self.may(caller, "access.grant")?;
-        let user = self.seen_user(caller, user).await?;
+        let user = self.find_user(caller, user).await?;
         self.check_binding(caller, &binding).await?;
         let _turn = self.administration.lock().await;
         let operation = Bind {
@@ -92,7 +95,7 @@ impl Portreeve {
         caller: &Caller,
         user: &str,
     ) -> Result<Vec<Map<String, Json>>, ServiceError> {
-        let id = self.seen_user(caller, user).await?;
+        let id = self.find_user(caller, user).await?;
         self.rows(caller, "bindings", "user", &id).await
     }
 
@@ -102,39 +105,109 @@ impl Portreeve {
         caller: &Caller,
         user: &str,
     ) -> Result<Vec<Map<String, Json>>, ServiceError> {
-        let id = self.seen_user(caller, user).await?;
+        let id = self.find_user(caller, user).await?;
         self.rows(caller, "sessions", "user", &id).await
     }
 
-    /// A role or profile by its key, as far as the caller may read it.
+    /// A role or profile by its key, as far as the caller may read it. One that is built in says so.
     pub async fn part(
+        &self,
+        eyes: impl Into<Eyes<'_>>,
+        collection: &str,
+        key: &str,
+    ) -> Result<Map<String, Json>, ServiceError> {
+        let eyes = eyes.into();
+        let built_in = built_in_role(key).filter(|_| collection == "roles");
+        let mut rows = self.rows(eyes, collection, "key", key).await?;
+        let row = match (rows.pop(), &built_in) {
+            (Some(row), _) => Some(row),
+            // One that nobody has changed is stored nowhere.
+            (None, Some(role)) if self.store.system().role(key).await?.is_none() => {
+                self.unstored(eyes, role)
+            }
+            _ => None,
+        };
+        let mut row = row.ok_or(ServiceError::NotFound)?;
+        if built_in.is_some() {
+            row.insert("builtin".into(), true.into());
+        }
+        Ok(row)
+    }
+
+    /// The roles that are always there, as far as the caller may read them.
+    pub async fn built_in_roles(
+        &self,
+        eyes: impl Into<Eyes<'_>>,
+    ) -> Result<Vec<Map<String, Json>>, ServiceError> {
+        let eyes = eyes.into();
+        let mut found = vec![];
+        for key in BUILT_IN_ROLES {
+            match self.part(eyes, "roles", key).await {
+                Ok(row) => found.push(row),
+                Err(ServiceError::NotFound | ServiceError::Forbidden) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The tag of a role or profile as it was read: another one, as soon as anything that was read is another.
+    pub fn part_tag(part: &Map<String, Json>) -> EntityTag {
+        EntityTag::of_json(Json::Object(part.clone()).to_string().as_bytes())
+    }
+
+    /// Refuses unless a role or profile is as a change of it wants it to be. The change that follows under the same caller
+    /// is refused where the policy has changed in between.
+    pub async fn demand_part_state(
         &self,
         caller: &Caller,
         collection: &str,
         key: &str,
-    ) -> Result<Map<String, Json>, ServiceError> {
-        let mut rows = self.rows(caller, collection, "key", key).await?;
-        if let Some(row) = rows.pop() {
-            return Ok(row);
+        condition: &Precondition,
+    ) -> Result<(), ServiceError> {
+        if *condition == Precondition::None {
+            return Ok(());
         }
-        // A built-in role that nobody has changed is stored nowhere.
-        match built_in_role(key) {
-            Some(role) if collection == "roles" && self.gate.is_administrator(caller) => {
-                let mut row = Map::new();
-                row.insert("key".into(), json!(key));
-                row.insert("label".into(), json!(role.label));
-                row.insert("description".into(), json!(role.description));
-                row.insert("definition".into(), role_to_json(&role));
-                Ok(row)
-            }
-            _ => Err(ServiceError::NotFound),
+        self.may(caller, "access.author")?;
+        let part = self.part(caller, collection, key).await?;
+        let met = match condition {
+            Precondition::None | Precondition::Present => true,
+            Precondition::Matches(tags) => tags.contains(&Self::part_tag(&part)),
+            Precondition::Absent => false,
+        };
+        if met {
+            Ok(())
+        } else {
+            Err(ServiceError::Unmet)
         }
+    }
+
+    // A role that is stored nowhere, for those who read every stored one: of rows that are not there no rule can be asked.
+    fn unstored(&self, eyes: Eyes<'_>, role: &RoleDefinition) -> Option<Map<String, Json>> {
+        let roles = eyes.snapshot().catalog().find_text("roles")?;
+        let read = self.gate.record_rights(eyes, roles.id, READ_MANY);
+        if *read.reach() != Access::Always {
+            return None;
+        }
+        let members = [
+            ("key", json!(role.key)),
+            ("label", json!(role.label)),
+            ("description", json!(role.description)),
+            ("definition", role_to_json(role)),
+        ];
+        let readable = |name: &str| {
+            let field = roles.find_field(name);
+            field.is_some_and(|field| *read.field(roles, field) == Access::Always)
+        };
+        let shown = members.into_iter().filter(|(name, _)| readable(name));
+        let row: Map<String, Json> = shown.map(|(name, json)| (name.to_owned(), json)).collect();
+        row.contains_key("key").then_some(row)
     }
 
     // Records of the product's own whose field has this value, under the caller's read rights.
     async fn rows(
         &self,
-        caller: &Caller,
+        eyes: impl Into<Eyes<'_>>,
         collection: &str,
         field: &str,
         value: &str,
@@ -162,31 +235,11 @@ impl Portreeve {
             limit: SHOWN,
             offset: 0,
         };
-        let listed = self.list(caller, request, Rows::default()).await;
+        let listed = self.list(eyes, request, Rows::default()).await;
         match listed {
             Ok((rows, _)) => rows.all(),
             // Where he may not even filter by it, there is nothing for him.
             Err(ServiceError::UnknownField(_)) => Ok(vec![]),
-            Err(other) => Err(other),
-        }
-    }
-
-    /// The id of the account with this id, key, name, address or number, where the caller may see it.
-    pub(crate) async fn seen_user(
-        &self,
-        caller: &Caller,
-        name: &str,
-    ) -> Result<String, ServiceError> {
-        let unknown = || ServiceError::UnknownUser(name.into());
-        let found = self.store.system().find_user(name).await?;
-        let id = found.ok_or_else(unknown)?;
-        if self.gate.is_administrator(caller) {
-            return Ok(id);
-        }
-        match self.rows(caller, "users", "id", &id).await {
-            // Found by what he cannot read, it would tell him that.
-            Ok(rows) if rows.first().is_some_and(|row| names(row, name)) => Ok(id),
-            Ok(_) | Err(ServiceError::NotFound | ServiceError::Forbidden) => Err(unknown()),
             Err(other) => Err(other),
         }
     }
@@ -261,19 +314,6 @@ impl Portreeve {
         }
         Ok(())
     }
-}
-
-// Whether what an account was called by is something of it that was read.
-fn names(row: &Map<String, Json>, name: &str) -> bool {
-    let text = |field: &str| row.get(field).and_then(Json::as_str);
-    text("id") == Some(name)
-        || text("key") == Some(name)
-        || text("username") == Some(name)
-        || text("email").is_some_and(|email| email.eq_ignore_ascii_case(name))
-        || row
-            .get("number")
-            .and_then(Json::as_i64)
-            .is_some_and(|number| number.to_string() == name)
 }
 
 fn gone(error: StoreError) -> ServiceError {

@@ -15,7 +15,7 @@ use portreeve_store::StoreFacts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::me::{Possible, all_actions, possible};
+use crate::me::{Possible, all_actions, is_accounts, possible};
 use crate::{Portreeve, ServiceError};
 
 /// A question about a decision.
@@ -67,7 +67,8 @@ pub(crate) struct Asked {
 }
 
 impl Portreeve {
-    /// Whether the subject may do it. About oneself always, about others with `policy.simulate`.
+    /// Whether the subject may do it. About oneself always, about others with `policy.simulate` and for those who see all
+    /// that the subject sees.
     pub async fn check(
         &self,
         caller: &Caller,
@@ -76,7 +77,10 @@ impl Portreeve {
         if request.subject.is_some() {
             self.may(caller, "policy.simulate")?;
         }
-        let asked = self.asked(caller, request).await?;
+        let subject = self.subject(caller, request.subject.as_deref()).await?;
+        // By what another one may do with a record, and by what he may not, one learns that it is there.
+        let seen = caller.principal() != subject.principal();
+        let asked = self.asked(caller, subject, request, seen).await?;
         let policy_version = asked.caller.snapshot().version();
         let answer = |allowed, limited| {
             Ok(CheckAnswer {
@@ -113,26 +117,22 @@ impl Portreeve {
 
     fn possible(&self, asked: &Asked, collection: &Collection) -> Possible {
         if asked.action.is_record() {
-            let rights = self
-                .gate
-                .record_rights(&asked.caller, collection.id, asked.action);
-            return possible(&rights, asked.action);
+            return self.possible_with((&asked.caller).into(), collection, asked.action);
         }
         let name = asked.caller.snapshot().actions().name(asked.action);
         let rights = self.gate.special(&asked.caller, name, Some(collection.id));
         rights.map_or(Possible::No, |rights| possible(&rights, asked.action))
     }
 
-    /// Makes a question of what was asked for. Whoever calls this has looked whether the caller may ask it.
+    /// Makes a question of what was asked for. Whoever calls this has looked whether the caller may ask it. With `seen`, a
+    /// record out of the caller's own reach is as if it were not there.
     pub(crate) async fn asked(
         &self,
         caller: &Caller,
+        subject: Caller,
         request: &CheckRequest,
+        seen: bool,
     ) -> Result<Asked, ServiceError> {
-        let subject = match request.subject.as_deref() {
-            None => caller.clone(),
-            Some(name) => self.subject(name).await?,
-        };
         let snapshot = Arc::clone(subject.snapshot());
         let action = self.action(&subject, &request.action, request.key.is_some())?;
         // Asks for records beside the subject's rights; what of them is told is for the callers of this to decide.
@@ -169,20 +169,25 @@ impl Portreeve {
             return Ok(asked);
         }
         if let (Some(name), true) = (&name, action.is_record()) {
-            asked.refused = self.refused(&asked, name, request).err();
+            asked.refused = match &asked.collection {
+                Some(found) if is_accounts(found) => self.refused_account(&asked, request).await?,
+                _ => self.refused(&asked, name, request),
+            }
+            .err();
         }
         let Some(collection) = asked.collection.clone() else {
             return Ok(asked);
         };
         asked.sent = typed(&collection, request.send.as_ref());
         if let Some(key) = &request.key {
-            asked.record = match collection.parse_key(key) {
-                Ok(key) => {
-                    let record = asked.facts.record(collection.id, &key).await?;
-                    record.map(Arc::new)
-                }
+            let found = match collection.parse_key(key) {
+                Ok(key) => asked.facts.record(collection.id, &key).await?,
                 Err(_) => None,
             };
+            let reached = |record: &Record| {
+                !seen || self.reaches(caller, collection.id, record, &asked.facts)
+            };
+            asked.record = found.filter(reached).map(Arc::new);
             asked.missing = asked.record.is_none();
         }
         asked.bad_link = asked.bad_link(self, &collection);
@@ -212,6 +217,22 @@ impl Portreeve {
             (DELETE_ONE, Some(key)) => self.gate.delete(&asked.caller, name, key).map(|_| ()),
             _ => Ok(()),
         }
+    }
+
+    // The same for accounts, which have operations of their own.
+    async fn refused_account(
+        &self,
+        asked: &Asked,
+        request: &CheckRequest,
+    ) -> Result<Result<(), Refused>, ServiceError> {
+        let sent = request.send.clone().map(|send| send.into_iter().collect());
+        let target = match &request.key {
+            Some(key) => Some(self.facts_of(key).await?),
+            None => None,
+        };
+        Ok(self
+            .gate
+            .try_account(&asked.caller, asked.action, target.as_ref(), sent))
     }
 
     /// Reads `grades` or `grades/1`, `shop/orders` or `shop/orders/1`: the longest beginning that names a collection,
@@ -247,15 +268,60 @@ impl Portreeve {
         })
     }
 
-    async fn subject(&self, name: &str) -> Result<Caller, ServiceError> {
-        let now = self.now();
+    /// Whose rights are asked about. Somebody else's only where the asker sees all that he sees: by what another one may, and
+    /// by what he may not, one learns of the records themselves.
+    pub(crate) async fn subject(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+    ) -> Result<Caller, ServiceError> {
+        let Some(name) = name else {
+            return Ok(caller.clone());
+        };
         if name == "anonymous" {
-            return Ok(self.gate.anonymous(now, RequestFacts::default()));
+            return Ok(self.gate.anonymous(self.now(), RequestFacts::default()));
         }
-        let system = self.store.system();
         let unknown = || ServiceError::UnknownUser(name.into());
-        let id = system.find_user(name).await?.ok_or_else(unknown)?;
-        self.account_caller(&id).await?.ok_or_else(unknown)
+        let id = self.find_user(caller, name).await?;
+        if caller.user().is_some_and(|own| **own == *id) {
+            return Ok(caller.clone());
+        }
+        let subject = self.account_caller(&id).await?.ok_or_else(unknown)?;
+        let seen = self.sees_all_of(caller, &subject)?;
+        seen.then_some(subject).ok_or_else(unknown)
+    }
+
+    // Whether a caller sees all that another one sees, under one and the same policy.
+    pub(crate) fn sees_all_of(
+        &self,
+        caller: &Caller,
+        other: &Caller,
+    ) -> Result<bool, ServiceError> {
+        if caller.snapshot().version() != other.snapshot().version() {
+            return Err(ServiceError::PolicyChanged);
+        }
+        Ok(self.gate.sees_all_of(caller, other))
+    }
+
+    /// Whether a record is in a caller's reach.
+    pub(crate) fn reaches(
+        &self,
+        caller: &Caller,
+        collection: CollectionId,
+        record: &Record,
+        facts: &dyn Facts,
+    ) -> bool {
+        match self
+            .gate
+            .record_rights(caller, collection, READ_ONE)
+            .reach()
+        {
+            Access::Never => false,
+            Access::Always => true,
+            Access::When(condition) => {
+                eval(condition, Subject::read(record), caller.context(), facts) == Some(true)
+            }
+        }
     }
 
     /// Somebody's account as a caller, to judge what he may.
@@ -346,19 +412,11 @@ impl Asked {
         if !self.action.is_create() && !self.action.is_update() {
             return None;
         }
-        let context = self.caller.context();
         let reached = |target: CollectionId, by: FieldId, value: &Value| {
-            let rights = portreeve.gate.record_rights(&self.caller, target, READ_ONE);
-            self.facts
-                .find(target, by, value)
+            let found = self.facts.find(target, by, value);
+            found
                 .iter()
-                .any(|record| match rights.reach() {
-                    Access::Never => false,
-                    Access::Always => true,
-                    Access::When(condition) => {
-                        eval(condition, Subject::read(record), context, &self.facts) == Some(true)
-                    }
-                })
+                .any(|record| portreeve.reaches(&self.caller, target, record, &self.facts))
         };
         self.sent
             .iter()

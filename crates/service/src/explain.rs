@@ -1,7 +1,7 @@
 //! Why a decision falls as it does. For administrators and whoever holds `policy.explain`: it shows rules and values.
 
 use portreeve_gate::{Caller, Refused};
-use portreeve_policy::{Explanation, explain};
+use portreeve_policy::{Explanation, Question, decided_by, explain};
 use serde::Serialize;
 
 use crate::check::Asked;
@@ -35,18 +35,40 @@ impl Portreeve {
         if let Some(name) = &request.collection {
             self.demand_collection(caller, name)?;
         }
-        self.explained(caller, request).await
+        let subject = self.subject(caller, request.subject.as_deref()).await?;
+        self.explained(caller, subject, request).await
     }
 
     // Whoever calls this has looked whether it may be asked.
     pub(crate) async fn explained(
         &self,
         caller: &Caller,
+        subject: Caller,
         request: &CheckRequest,
     ) -> Result<Explained, ServiceError> {
-        let asked = self.asked(caller, request).await?;
+        let other = caller.principal() != subject.principal();
+        let asked = self.asked(caller, subject, request, true).await?;
         let snapshot = asked.caller.snapshot();
-        let mut explanation = explain(snapshot, &asked.asker(), &asked.question(), &asked.facts);
+        let (asker, question) = (asked.asker(), asked.question());
+        let mut explanation = explain(snapshot, &asker, &question, &asked.facts);
+        // What holds on a record, and with which values, tells of all that the rules read.
+        let mut read = decided_by(snapshot, &asker, &question);
+        let accounts = snapshot.catalog().find_text("users").filter(|_| other);
+        read.extend(accounts.map(|users| users.id));
+        if !self.gate.sees_all_in(caller, &read) {
+            let at_all = Question {
+                record: None,
+                created: None,
+                ..question
+            };
+            let open = explain(snapshot, &asker, &at_all, &asked.facts);
+            explanation.considered = open.considered;
+            explanation.settled_by.clear();
+            explanation.suggestion = None;
+            explanation.summary =
+                "which of these hold, and with which values, is told to whoever reads all that they read"
+                    .into();
+        }
         asked.facts.answered()?;
         let before = before_any_rule(&asked, request);
         if let Some(before) = &before {

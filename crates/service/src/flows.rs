@@ -2,11 +2,13 @@
 //! whether there is such an account or not; what a code can do, only its reader can.
 
 use portreeve_gate::{Caller, ChangeEmail};
+use portreeve_policy::RequestFacts;
 use portreeve_store::{GoodCode, StoreError};
 
 use crate::authn::MAX_PASSWORD_BYTES;
 use crate::mail::{TemplateText, address};
 use crate::passwords::check_password;
+use crate::rates::Trial;
 use crate::tokens::{TokenHash, code_hash};
 use crate::users::account_error;
 use crate::{NewUser, Portreeve, ServiceError};
@@ -18,8 +20,11 @@ impl Portreeve {
         &self,
         login: &str,
         link: Option<&str>,
+        request: &RequestFacts,
     ) -> Result<(), ServiceError> {
-        self.ask_mail(TemplateText::RESET, login, link).await
+        let address = Some(request.ip);
+        self.ask_mail(TemplateText::RESET, login, link, address)
+            .await
     }
 
     /// Has a code sent that confirms the address of whoever signs in by this name or address, if there is such an active
@@ -28,16 +33,26 @@ impl Portreeve {
         &self,
         login: &str,
         link: Option<&str>,
+        request: &RequestFacts,
     ) -> Result<(), ServiceError> {
-        self.ask_mail(TemplateText::CONFIRM, login, link).await
+        let address = Some(request.ip);
+        self.ask_mail(TemplateText::CONFIRM, login, link, address)
+            .await
     }
 
     /// Sets a new password by a code. The account's sessions end and its other codes are void.
-    pub async fn reset_password(&self, code: &str, password: String) -> Result<(), ServiceError> {
+    pub async fn reset_password(
+        &self,
+        code: &str,
+        password: String,
+        request: &RequestFacts,
+    ) -> Result<(), ServiceError> {
         self.demand_setup()?;
         // A password that will not do does not use the code up.
         check_password(&password, &[])?;
-        let (hash, good) = self.good_code(code, &[TemplateText::RESET]).await?;
+        let (hash, good) = self
+            .good_code(code, &[TemplateText::RESET], request)
+            .await?;
         check_password(
             &password,
             &[good.username.as_deref(), good.email.as_deref()],
@@ -55,8 +70,8 @@ impl Portreeve {
     }
 
     /// Confirms an address by a code: the account's own, or a new one that takes its place now.
-    pub async fn confirm(&self, code: &str) -> Result<(), ServiceError> {
-        self.confirm_with(code, None).await
+    pub async fn confirm(&self, code: &str, request: &RequestFacts) -> Result<(), ServiceError> {
+        self.confirm_with(code, None, request).await
     }
 
     /// The same with the password of an account that somebody has made for himself. Whoever reads the mail need not be who
@@ -65,10 +80,11 @@ impl Portreeve {
         &self,
         code: &str,
         password: Option<String>,
+        request: &RequestFacts,
     ) -> Result<(), ServiceError> {
         self.demand_setup()?;
         let purposes = [TemplateText::CONFIRM, TemplateText::CHANGE];
-        let (hash, good) = self.good_code(code, &purposes).await?;
+        let (hash, good) = self.good_code(code, &purposes, request).await?;
         let verified = match password {
             None => None,
             Some(password) if password.len() > MAX_PASSWORD_BYTES => {
@@ -76,7 +92,9 @@ impl Portreeve {
             }
             Some(password) => {
                 let known = self.store.system().kept_hash(&good.user).await?;
-                if !self.passwords.verify(password, known.clone()).await? {
+                // Whoever reads the mail need not be who has chosen the password.
+                let trial = self.try_password(&good.user, request.ip).await?;
+                if !self.tried(trial, password, known.clone()).await? {
                     return Err(ServiceError::InvalidCode);
                 }
                 known
@@ -111,10 +129,13 @@ impl Portreeve {
             return Err(ServiceError::WrongCredentials);
         }
         let known = self.store.system().password_hash(user).await?;
-        let verified = self.passwords.verify(password, known.clone()).await?;
+        let address_of = caller.context().request.ip;
+        let trial = self.try_password(user, address_of).await?;
+        let verified = self.tried(trial, password, known.clone()).await?;
         let Some(known) = known.filter(|_| verified) else {
             return Err(ServiceError::WrongCredentials);
         };
+        self.count_address_change(user)?;
         let operation = ChangeEmail {
             user: user.to_string(),
             email: email.into(),
@@ -137,12 +158,37 @@ impl Portreeve {
         &self,
         code: &str,
         purposes: &[&str],
+        request: &RequestFacts,
     ) -> Result<(TokenHash, GoodCode), ServiceError> {
+        let trial = self.try_code(request.ip)?;
         let hash = code_hash(code).ok_or(ServiceError::InvalidCode)?;
-        let good = self.store.system().code(&hash, self.now()).await?;
+        let good = self.store.system().code(&hash, self.now()).await;
+        let good = match good {
+            Ok(good) => good,
+            Err(error) => {
+                // Nothing was tried.
+                self.no_attempt(trial);
+                return Err(error.into());
+            }
+        };
         let good = good.filter(|good| purposes.contains(&good.purpose.as_str()));
-        good.map(|good| (hash, good))
-            .ok_or(ServiceError::InvalidCode)
+        let good = good.ok_or(ServiceError::InvalidCode)?;
+        self.no_attempt(trial);
+        Ok((hash, good))
+    }
+
+    /// Whether a password is the one with this hash. Only where it is not, the attempt is counted.
+    pub(crate) async fn tried(
+        &self,
+        trial: Trial,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, ServiceError> {
+        let verified = self.passwords.verify(password, hash).await;
+        if !matches!(verified, Ok(false)) {
+            self.no_attempt(trial);
+        }
+        verified
     }
 }
 

@@ -1,8 +1,8 @@
 //! Invitations: an account that waits for whoever reads the mail.
 
 use portreeve_gate::{Caller, CreateUser, Invite};
-use portreeve_policy::RequestFacts;
-use portreeve_store::{Accept, GoodCode};
+use portreeve_policy::{BoundTo, RequestFacts};
+use portreeve_store::{Accept, GoodCode, StoreError};
 use serde_json::{Map, Value as Json};
 
 use crate::authn::ACTIVE;
@@ -34,11 +34,13 @@ impl Portreeve {
         caller: &Caller,
         invitation: Invitation,
     ) -> Result<UserView, ServiceError> {
-        self.gate.may_invite(caller, &[])?;
+        let chosen = !(invitation.roles.is_empty() && invitation.profiles.is_empty());
+        self.gate.may_invite(caller, &[], chosen)?;
         self.demand_mail()?;
         check_address(&invitation.email)?;
         let link = self.chosen_link(invitation.link.as_deref())?;
         let bindings = self.bindings(caller, &invitation.roles, &invitation.profiles)?;
+        self.gate.may_invite(caller, &bindings, chosen)?;
         own_columns(&invitation.attributes)?;
         let attributes = invitation.attributes.into_iter().collect();
         let _turn = self.administration.lock().await;
@@ -66,7 +68,11 @@ impl Portreeve {
         let invited = self
             .carry_out(async move { store.invite(invite).await })
             .await?;
-        let (id, number) = invited.map_err(account_error)?;
+        let (id, number) = invited.map_err(|error| match error {
+            // The law of records, judged on what would be stored.
+            StoreError::Check => ServiceError::Forbidden,
+            other => account_error(other),
+        })?;
         if id != view.id {
             // It has been waiting since the first time, under the key it was given then.
             view.key.clone_from(&id);
@@ -83,10 +89,13 @@ impl Portreeve {
         code: &str,
         password: String,
         username: Option<String>,
+        request: &RequestFacts,
     ) -> Result<(), ServiceError> {
         self.demand_setup()?;
         check_password(&password, &[username.as_deref()])?;
-        let (hash, good) = self.good_code(code, &[TemplateText::INVITE]).await?;
+        let (hash, good) = self
+            .good_code(code, &[TemplateText::INVITE], request)
+            .await?;
         let named = NewUser {
             username: username.clone(),
             email: good.email.clone(),
@@ -137,15 +146,34 @@ impl Portreeve {
         let caller = self
             .gate
             .admit(&inviter.facts, self.now(), RequestFacts::default());
-        match self.gate.may_invite(&caller, &invited.facts.bindings) {
-            Ok(()) => Ok((
+        let bindings = &invited.facts.bindings;
+        let given: Vec<&BoundTo> = bindings.iter().map(|binding| &binding.to).collect();
+        let usual = caller.snapshot().registration_roles().iter();
+        let usual: Vec<BoundTo> = usual.cloned().map(BoundTo::Role).collect();
+        let chosen = given != usual.iter().collect::<Vec<_>>();
+        let still = self.gate.may_invite(&caller, bindings, chosen).is_ok()
+            && self.still_covers(&caller, &good.user).await?;
+        match still {
+            true => Ok((
                 caller.snapshot().version(),
                 Some((by.clone(), caller.epoch())),
             )),
-            Err(_) => {
+            false => {
                 tracing::info!(user = %good.user, %by, "an invitation was not accepted: whoever sent it may not invite any more");
                 Err(ServiceError::InvalidCode)
             }
         }
+    }
+
+    // Whether somebody may make the account that waits, as it is.
+    async fn still_covers(&self, inviter: &Caller, user: &str) -> Result<bool, ServiceError> {
+        let users = inviter.snapshot().catalog().find_text("users");
+        let users = users.ok_or_else(|| ServiceError::internal("no collection of users"))?;
+        let explain = self.gate.explain(&self.operator(), Some(users.id))?;
+        let facts = self.store.facts(&explain);
+        let account = facts.record(users.id, &user.into()).await?;
+        let covers = account.is_some_and(|it| self.gate.covers_creation(inviter, &it, &facts));
+        facts.answered()?;
+        Ok(covers)
     }
 }

@@ -412,7 +412,7 @@ impl<'a> Loading<'a> {
     async fn known_user(&self, username: &str) -> Result<UserView, ServiceError> {
         let unknown = || ServiceError::UnknownUser(username.into());
         let system = self.portreeve.store.system();
-        let id = system.find_user(username).await?.ok_or_else(unknown)?;
+        let id = self.portreeve.find_user(&self.operator, username).await?;
         let account = system.credential_facts(&id).await?.ok_or_else(unknown)?;
         let number = account
             .facts

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portreeve_gate::{Eyes, Principal};
-use portreeve_model::{Collection, FieldId, Value};
+use portreeve_model::{Collection, CollectionName, FieldId, Value};
 use portreeve_policy::{
     Access, ActionId, Actions, CREATE_ONE, FieldSet, Layer, READ_MANY, READ_ONE, Rights, UPDATE_ONE,
 };
@@ -149,11 +149,9 @@ impl Portreeve {
         let actions = caller.snapshot().actions();
         let named = all_actions(actions)
             .filter(|action| action.is_record())
-            // System collections are written by typed operations, never as records.
-            .filter(|action| !(collection.system && is_write(*action)))
             .map(|action| {
-                let rights = self.gate.record_rights(caller, collection.id, action);
-                (actions.name(action).to_owned(), possible(&rights, action))
+                let possible = self.possible_with(caller, collection, action);
+                (actions.name(action).to_owned(), possible)
             })
             .filter(|(_, possible)| *possible != Possible::No);
         CollectionRights {
@@ -161,6 +159,27 @@ impl Portreeve {
             actions: named.collect(),
             fields: self.field_rights(caller, collection),
             overflow: self.overflow_rights(caller, collection),
+        }
+    }
+
+    /// Whether an action is possible with the records of a collection. System collections are written by typed operations,
+    /// never as records: of accounts it is said what those allow; the others have rights of their own, among the actions.
+    pub(crate) fn possible_with(
+        &self,
+        caller: Eyes<'_>,
+        collection: &Collection,
+        action: ActionId,
+    ) -> Possible {
+        if !collection.system || !is_write(action) {
+            let rights = self.gate.record_rights(caller, collection.id, action);
+            return possible(&rights, action);
+        }
+        if !is_accounts(collection) {
+            return Possible::No;
+        }
+        match self.gate.account_rights(caller, action) {
+            None => Possible::No,
+            Some((rights, limited)) => at_most(possible(&rights, action), limited),
         }
     }
 
@@ -200,19 +219,32 @@ impl Portreeve {
         for field in of_these {
             let read =
                 |rights: &Rights| of(rights.reach()).min(of(rights.field(collection, field)));
-            let write = |rights: &Rights, key_too: bool| {
-                let sealed = collection.system || !collection.is_writable(field);
-                if sealed || (field == collection.key && !key_too) {
+            let name = &collection.field(field).name;
+            let write = |rights: &Rights, action: ActionId| {
+                if collection.system {
+                    let typed = self.gate.account_rights(caller, action);
+                    let Some((_, limited)) = typed.filter(|_| is_accounts(collection)) else {
+                        return Possible::No;
+                    };
+                    let (written, everywhere) = self.gate.account_field(caller, action, name);
+                    let limited = !everywhere || (limited && action == CREATE_ONE);
+                    return match written {
+                        true => at_most(writable(rights, field), limited),
+                        false => Possible::No,
+                    };
+                }
+                let keyed = field == collection.key && action == UPDATE_ONE;
+                if keyed || !collection.is_writable(field) {
                     Possible::No
                 } else {
                     writable(rights, field)
                 }
             };
             let entry = FieldRights {
-                name: collection.field(field).name.to_string(),
+                name: name.to_string(),
                 read: read(&one).max(read(&many)),
-                create: write(&create, true),
-                update: write(&update, false),
+                create: write(&create, CREATE_ONE),
+                update: write(&update, UPDATE_ONE),
             };
             if entry.read.max(entry.create).max(entry.update) != Possible::No {
                 fields.push(entry);
@@ -224,6 +256,19 @@ impl Portreeve {
 
 pub(crate) fn all_actions(actions: &Actions) -> impl Iterator<Item = ActionId> {
     actions.covered("*").into_iter()
+}
+
+/// Whether these are the accounts.
+pub(crate) fn is_accounts(collection: &Collection) -> bool {
+    collection.system && collection.name == CollectionName::main("users")
+}
+
+fn at_most(possible: Possible, limited: bool) -> Possible {
+    if limited {
+        possible.min(Possible::Some)
+    } else {
+        possible
+    }
 }
 
 fn is_write(action: ActionId) -> bool {

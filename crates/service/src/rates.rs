@@ -1,4 +1,4 @@
-//! How often one may try to sign in, and how many requests the holders of a profile may make.
+//! How often one may try to sign in, ask for mail or sign up, and how many requests the holders of a profile may make.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ const BUDGETS: usize = 65_536;
 /// So long an address at which somebody has signed in counts as his.
 const KNOWN: i64 = 30 * 24 * 60 * 60 * MICROS;
 
-/// How often one may try to sign in.
+/// How often one may try to sign in, ask for mail or sign up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThrottleSettings {
     /// From one address (of IPv6: one /64), whatever the name.
@@ -26,6 +26,12 @@ pub struct ThrottleSettings {
     pub per_name_and_address: Limit,
     /// With one name from all addresses together at which it has not signed in before.
     pub per_name: Limit,
+    /// Accounts that are made for themselves from one address.
+    pub registrations: Limit,
+    /// Mails that are asked for from one address.
+    pub mails: Limit,
+    /// Other addresses that one account asks for, each of which is a mail to two.
+    pub address_changes: Limit,
 }
 
 impl Default for ThrottleSettings {
@@ -34,6 +40,9 @@ impl Default for ThrottleSettings {
             per_address: Limit::per_minute(60),
             per_name_and_address: Limit::per_minute(10),
             per_name: Limit::per_minute(30),
+            registrations: Limit::per_hour(60),
+            mails: Limit::per_hour(60),
+            address_changes: Limit::per_hour(5),
         }
     }
 }
@@ -48,7 +57,7 @@ pub(crate) struct Rates {
     limited: AtomicBool,
 }
 
-/// An attempt to sign in that may be made.
+/// An attempt that may be made.
 #[must_use]
 pub(crate) struct Trial(Taken);
 
@@ -90,20 +99,80 @@ impl Portreeve {
         user: Option<&str>,
         address: Option<IpAddr>,
     ) -> Result<Trial, ServiceError> {
+        self.attempt(Some(&canonical(login)), user, address).await
+    }
+
+    /// Whether the password of an account may be tried where it is not signed in by: it is counted with its sign-ins, so that
+    /// there is no other door to guess at.
+    pub(crate) async fn try_password(
+        &self,
+        user: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Trial, ServiceError> {
+        self.attempt(None, Some(user), address).await
+    }
+
+    /// Whether a code may be tried. By the address alone: of whom it is, one only knows when it is good.
+    pub(crate) fn try_code(&self, address: Option<IpAddr>) -> Result<Trial, ServiceError> {
+        let place = network_text(address);
+        let wanted = [(
+            Key::of(&["address", &place]),
+            self.rates.settings.per_address,
+        )];
+        let taken = self.rates.attempts.take(&wanted, self.now());
+        taken.map(Trial).map_err(throttled)
+    }
+
+    /// Counts an account that somebody makes for himself.
+    pub(crate) fn count_registration(&self, address: Option<IpAddr>) -> Result<(), ServiceError> {
+        let limit = self.rates.settings.registrations;
+        self.count(&["registration", &network_text(address)], limit)
+    }
+
+    /// Counts a mail that is asked for, whoever it is for.
+    pub(crate) fn count_mail(&self, address: Option<IpAddr>) -> Result<(), ServiceError> {
+        let limit = self.rates.settings.mails;
+        self.count(&["mail", &network_text(address)], limit)
+    }
+
+    /// Counts another address that an account asks for.
+    pub(crate) fn count_address_change(&self, user: &str) -> Result<(), ServiceError> {
+        let limit = self.rates.settings.address_changes;
+        self.count(&["address change", user], limit)
+    }
+
+    // What is not given back.
+    fn count(&self, by: &[&str], limit: Limit) -> Result<(), ServiceError> {
+        let taken = self
+            .rates
+            .attempts
+            .take(&[(Key::of(by), limit)], self.now());
+        taken.map(drop).map_err(throttled)
+    }
+
+    // Takes what an attempt costs: by the name that was typed, the account that is meant and where it comes from.
+    async fn attempt(
+        &self,
+        name: Option<&str>,
+        user: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Trial, ServiceError> {
         let (rates, now) = (&self.rates, self.now());
         let settings = rates.settings;
-        let (name, place) = (canonical(login), network_text(address));
-        let mut wanted = vec![
-            (Key::of(&["address", &place]), settings.per_address),
-            (pair(&name, &place), settings.per_name_and_address),
-        ];
+        let place = network_text(address);
+        let mut wanted = vec![(Key::of(&["address", &place]), settings.per_address)];
+        if let Some(name) = name {
+            wanted.push((pair(name, &place), settings.per_name_and_address));
+        }
         // By the account too, so that its name and its address are not two.
         if let Some(user) = user {
             let key = Key::of(&["account and address", user, &place]);
             wanted.push((key, settings.per_name_and_address));
         }
         let own = wanted.len();
-        wanted.push((Key::of(&["name", &name]), settings.per_name));
+        if let Some(name) = name {
+            wanted.push((Key::of(&["name", name]), settings.per_name));
+        }
         if let Some(user) = user {
             wanted.push((Key::of(&["account", user]), settings.per_name));
         }
@@ -113,7 +182,7 @@ impl Portreeve {
         };
         // Where the account has signed in before, what strangers elsewhere try does not count.
         let here_before = self
-            .knows_address(user.unwrap_or(&name), address, now)
+            .knows_address(user.or(name).unwrap_or_default(), address, now)
             .await?;
         let again = here_before.then(|| rates.attempts.take(&wanted[..own], now));
         match again {

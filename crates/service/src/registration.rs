@@ -7,7 +7,7 @@ use portreeve_store::StoreError;
 use serde_json::{Map, Value as Json};
 
 use crate::flows::check_address;
-use crate::mail::WAITING;
+use crate::mail::{TemplateText, WAITING};
 use crate::users::account_error;
 use crate::{NewUser, Portreeve, ServiceError, UserView};
 
@@ -81,6 +81,7 @@ impl Portreeve {
             ..NewUser::default()
         };
         new.check()?;
+        self.count_registration(caller.context().request.ip)?;
         // Before anything is looked at, so that the work is the same whatever is found.
         let user = self.new_user(new, bindings).await?;
         let mut view = UserView::of(&user);
@@ -118,7 +119,8 @@ impl Portreeve {
         confirmation: Confirmation,
     ) -> Result<(), ServiceError> {
         let Some(username) = username else {
-            return self.send_confirmation(&confirmation.email, None).await;
+            let email = &confirmation.email;
+            return self.ask_mail(TemplateText::CONFIRM, email, None, None).await;
         };
         if self.store.system().username_exists(&username).await? {
             return Err(ServiceError::UserExists);

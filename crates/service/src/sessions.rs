@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portreeve_gate::{Caller, EndSessions, Which};
-use portreeve_model::{MICROS, RecordQuery};
+use portreeve_model::MICROS;
 use portreeve_policy::RequestFacts;
 use portreeve_store::{
     NewRefresh, NewSession, Proof, Renewal, Rotated, Rotation, StoreError, StoredSession, Through,
@@ -403,28 +403,6 @@ impl Portreeve {
         Ok(ended?)
     }
 
-    /// The id of the account that a caller names and may see: by its id, and for an administrator by any of its names.
-    pub async fn account(&self, caller: &Caller, name: &str) -> Result<String, ServiceError> {
-        let administrator = self.gate.is_administrator(caller);
-        let found = match administrator {
-            true => self.store.system().find_user(name).await?,
-            false => Some(name.to_owned()),
-        };
-        let id = found.unwrap_or_else(|| name.to_owned());
-        let query = RecordQuery {
-            collection: portreeve_model::CollectionName::main("users"),
-            fields: Some(vec![]),
-            expand: vec![],
-        };
-        let read = self.gate.record(caller, query, &id)?;
-        let (seen, _) = self.store.read(&read, Seen::default()).await?;
-        if seen.0 {
-            Ok(id)
-        } else {
-            Err(ServiceError::NotFound)
-        }
-    }
-
     /// Ends sessions of an account that the caller may change wholly: one, or all of them. How many.
     pub async fn end_sessions_of(
         &self,
@@ -432,7 +410,7 @@ impl Portreeve {
         user: &str,
         session: Option<&str>,
     ) -> Result<u64, ServiceError> {
-        let user = self.account(caller, user).await?;
+        let user = self.find_user(caller, user).await?;
         let operator = self.operator();
         let users = caller.snapshot().catalog().find_text("users");
         let users = users.ok_or_else(|| ServiceError::internal("no collection of users"))?;
@@ -534,18 +512,4 @@ pub(crate) struct Credential {
 
 fn idle(face: &FaceSettings, now: i64) -> Option<i64> {
     face.sessions.idle.map(|idle| later(now, idle))
-}
-
-// Whether there was a record.
-#[derive(Default)]
-struct Seen(bool);
-
-impl portreeve_model::RecordSink for Seen {
-    fn record(&mut self, _columns: &portreeve_model::Columns, _cells: &dyn portreeve_model::Cells) {
-        self.0 = true;
-    }
-
-    fn reset(&mut self) {
-        self.0 = false;
-    }
 }

@@ -26,6 +26,14 @@ impl Limit {
         }
     }
 
+    /// So many in an hour.
+    pub const fn per_hour(attempts: u32) -> Self {
+        Self {
+            attempts,
+            window: 60 * 60 * MICROS,
+        }
+    }
+
     fn step(self) -> i64 {
         (self.window / i64::from(self.attempts.max(1))).max(1)
     }

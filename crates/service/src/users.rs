@@ -1,15 +1,13 @@
-//! Accounts: made, found and listed. How they are changed and ended is in `change`, what may be said of them in `checks`.
+//! Accounts: made and listed. How they are changed and ended is in `change`, what may be said of them in `checks`, how they
+//! are found by what they are called in `named`.
 
 mod change;
 mod checks;
+mod named;
 
 use std::sync::Arc;
 
-use portreeve_gate::{Caller, CreateUser, Eyes, ListRequest, Past, Sent, take_literals};
-use portreeve_model::{
-    Cells, CollectionName, Columns, CompareOp, Literal, Operand, Page, Path, Query, RecordSink,
-    Rule, write_json_record,
-};
+use portreeve_gate::{Caller, CreateUser, Past, Sent};
 use portreeve_policy::{Binding, BoundTo, suggestion};
 use portreeve_store::{AccountSummary, StoreError};
 use serde::Serialize;
@@ -21,6 +19,7 @@ use crate::{Portreeve, ServiceError, Written};
 pub use change::UserChange;
 pub(crate) use change::{deleted, text};
 pub(crate) use checks::{check_email, check_name, own_columns};
+pub use named::UserField;
 
 /// What no account may be called: other systems' words for nobody, oneself and everybody.
 pub const RESERVED_KEYS: [&str; 8] = ["-1", "0", "me", "_me", "anonymous", "public", "null", "*"];
@@ -303,13 +302,6 @@ impl Portreeve {
         Ok(accounts.into_iter().map(UserView::from).collect())
     }
 
-    /// The id of the account with this id, key, name, address or number.
-    pub async fn find_user(&self, caller: &Caller, name: &str) -> Result<String, ServiceError> {
-        self.demand_administrator(caller)?;
-        let found = self.store.system().find_user(name).await?;
-        found.ok_or_else(|| ServiceError::UnknownUser(name.into()))
-    }
-
     /// An account with all its fields and what it is bound to, for administrators.
     pub async fn show_user(&self, caller: &Caller, user: &str) -> Result<Json, ServiceError> {
         self.demand_administrator(caller)?;
@@ -329,54 +321,6 @@ impl Portreeve {
         });
         shown.insert("bound_to".into(), bound.collect());
         Ok(shown.into())
-    }
-
-    /// The id of the account that has this value in this field, as far as the caller can tell: whoever may not read the
-    /// field, or the account, is answered as if there were none.
-    pub async fn user_by(
-        &self,
-        eyes: impl Into<Eyes<'_>>,
-        field: UserField,
-        value: &str,
-    ) -> Result<String, ServiceError> {
-        let right = match field {
-            UserField::Number => match value.parse::<i64>() {
-                Ok(number) => Literal::Number(number.to_string()),
-                Err(_) => return Err(ServiceError::NotFound),
-            },
-            _ => Literal::Text(value.into()),
-        };
-        let mut values = vec![];
-        let rule = Rule::Compare {
-            op: CompareOp::Equal,
-            left: Operand::Path(Path(vec![field.name().into()])),
-            right: Operand::Literal(right),
-        };
-        let filter = take_literals(rule, &mut values);
-        let request = ListRequest {
-            query: Query {
-                collection: CollectionName::main("users"),
-                fields: Some(vec!["id".into()]),
-                filter: Some(filter),
-                search: None,
-                sort: vec![],
-                page: Page::Offset,
-                total: false,
-                expand: vec![],
-            },
-            values,
-            cursor: vec![],
-            limit: 1,
-            offset: 0,
-        };
-        match self.list(eyes, request, Ids::default()).await {
-            Ok((ids, _)) => ids.0.into_iter().next().ok_or(ServiceError::NotFound),
-            // Whatever is wrong with the question is that he may not ask by this field.
-            Err(ServiceError::UnknownField(_) | ServiceError::BadQuery(_)) => {
-                Err(ServiceError::NotFound)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     pub(crate) fn demand_administrator(&self, caller: &Caller) -> Result<(), ServiceError> {
@@ -459,50 +403,5 @@ pub(crate) fn account_error(error: StoreError) -> ServiceError {
     match error {
         StoreError::Unique { .. } => ServiceError::UserExists,
         other => other.into(),
-    }
-}
-
-/// A field that no two accounts share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UserField {
-    /// The chosen key.
-    Key,
-    /// The number.
-    Number,
-    /// The name.
-    Username,
-    /// The address, exactly as it is stored.
-    Email,
-}
-
-impl UserField {
-    /// The field's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Number => "number",
-            Self::Username => "username",
-            Self::Email => "email",
-        }
-    }
-}
-
-// The ids of what was read.
-#[derive(Default)]
-struct Ids(Vec<String>);
-
-impl RecordSink for Ids {
-    fn record(&mut self, columns: &Columns, cells: &dyn Cells) {
-        let mut bytes = vec![];
-        write_json_record(&mut bytes, columns, cells);
-        let record: Option<Json> = serde_json::from_slice(&bytes).ok();
-        let id = record
-            .as_ref()
-            .and_then(|record| record.get("id")?.as_str());
-        self.0.extend(id.map(str::to_owned));
-    }
-
-    fn reset(&mut self) {
-        self.0.clear();
     }
 }

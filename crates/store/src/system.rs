@@ -102,11 +102,6 @@ impl System<'_> {
         on!(self.store, database => database.has_administrator(snapshot), database.has_administrator(snapshot).await)
     }
 
-    /// The id of the account with this id, key, name, address or number; the first that fits in this order.
-    pub async fn find_user(&self, name: &str) -> Result<Option<String>, StoreError> {
-        asked!(self.store, connection => system::find_user(connection, name))
-    }
-
     /// A role as it is stored; none where it is not, as a built-in one may be.
     pub async fn role(&self, key: &str) -> Result<Option<RoleDefinition>, StoreError> {
         asked!(self.store, connection => access::role(connection, key))

@@ -8,12 +8,13 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::ask::{Answer, Ask};
 use crate::decode::LIST;
-use crate::decode::Object;
+use crate::decode::{self, Object, condition};
 use crate::encode::{data, json as answer, located, tagged};
 use crate::error::Failure;
 use crate::error::{
-    BAD_POLICY, BAD_QUERY, BEYOND_OWN_RIGHTS, BUILT_IN, EXISTS, HELD, INVALID, LAST_ADMINISTRATOR,
-    NAMED_BY_POLICY, TOO_SLOW, UNAUTHENTICATED, UNKNOWN_FIELD, UNKNOWN_PROFILE, UNKNOWN_ROLE,
+    BAD_CONDITION, BAD_POLICY, BAD_QUERY, BEYOND_OWN_RIGHTS, BUILT_IN, EXISTS, HELD, INVALID,
+    LAST_ADMINISTRATOR, NAMED_BY_POLICY, PRECONDITION_FAILED, TOO_SLOW, UNAUTHENTICATED,
+    UNKNOWN_FIELD, UNKNOWN_PROFILE, UNKNOWN_ROLE,
 };
 use crate::records;
 use crate::route::{Route, Rule, delete, get, patch, post, put};
@@ -30,6 +31,19 @@ macro_rules! author {
             .as_caller($ask.token()?, $ask.facts(), async |$caller| $change.await)
             .await?
     }};
+    // Of a role or profile that is there, if it is still so; then with its new tag.
+    ($ask:ident, $collection:literal $what:literal, $portreeve:ident, $caller:ident => $change:expr) => {{
+        let condition = &condition($ask.headers())?;
+        let key = $ask.segment($what);
+        let done = author!($ask, $portreeve, $caller => async {
+            $portreeve
+                .demand_part_state(&$caller, $collection, key, condition)
+                .await?;
+            $change.await
+        });
+        let response = changed($ask.portreeve(), StatusCode::OK, $what, key, done);
+        tagged(response, tag(&$ask, $collection, key).await)
+    }};
 }
 
 /// The routes of this noun.
@@ -43,8 +57,9 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .about("List roles")
         .query(LIST)
-        .gives(200, "{ data: [Record], page: Page }")
-        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW]),
+        .gives(200, "{ data: [Record], page: Page, builtin: [Record] }")
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW])
+        .looks(),
         post(
             "/v1/roles",
             "roles.create",
@@ -82,7 +97,8 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .about("One role with its definition")
         .gives(200, "{ data: Record }")
-        .codes(&[&UNAUTHENTICATED]),
+        .codes(&[&UNAUTHENTICATED])
+        .looks(),
         put(
             "/v1/roles/{role}",
             "roles.put",
@@ -99,6 +115,8 @@ pub(crate) fn routes() -> Vec<Route> {
             "{ role: text, changed: flag, policy_version: integer }",
         )
         .codes(&[
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
             &BEYOND_OWN_RIGHTS,
             &BAD_POLICY,
             &BUILT_IN,
@@ -127,6 +145,8 @@ pub(crate) fn routes() -> Vec<Route> {
             "{ role: text, changed: flag, policy_version: integer }",
         )
         .codes(&[
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
             &BEYOND_OWN_RIGHTS,
             &BAD_POLICY,
             &BUILT_IN,
@@ -151,6 +171,8 @@ pub(crate) fn routes() -> Vec<Route> {
             "{ role: text, changed: flag, policy_version: integer }",
         )
         .codes(&[
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
             &BEYOND_OWN_RIGHTS,
             &BAD_POLICY,
             &BUILT_IN,
@@ -171,7 +193,8 @@ pub(crate) fn routes() -> Vec<Route> {
         .about("List profiles")
         .query(LIST)
         .gives(200, "{ data: [Record], page: Page }")
-        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW]),
+        .codes(&[&BAD_QUERY, &UNKNOWN_FIELD, &TOO_SLOW])
+        .looks(),
         post(
             "/v1/profiles",
             "profiles.create",
@@ -205,7 +228,8 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .about("One profile with its definition")
         .gives(200, "{ data: Record }")
-        .codes(&[&UNAUTHENTICATED]),
+        .codes(&[&UNAUTHENTICATED])
+        .looks(),
         put(
             "/v1/profiles/{profile}",
             "profiles.put",
@@ -219,6 +243,8 @@ pub(crate) fn routes() -> Vec<Route> {
             "{ profile: text, changed: flag, policy_version: integer }",
         )
         .codes(&[
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
             &BEYOND_OWN_RIGHTS,
             &BAD_POLICY,
             &BUILT_IN,
@@ -243,6 +269,8 @@ pub(crate) fn routes() -> Vec<Route> {
             "{ profile: text, changed: flag, policy_version: integer }",
         )
         .codes(&[
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
             &BEYOND_OWN_RIGHTS,
             &BAD_POLICY,
             &BUILT_IN,
@@ -267,6 +295,8 @@ pub(crate) fn routes() -> Vec<Route> {
             "{ profile: text, changed: flag, policy_version: integer }",
         )
         .codes(&[
+            &PRECONDITION_FAILED,
+            &BAD_CONDITION,
             &BEYOND_OWN_RIGHTS,
             &BAD_POLICY,
             &BUILT_IN,
@@ -317,7 +347,12 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 pub(crate) async fn roles(ask: Ask) -> Answer {
-    records::list_of(ask, CollectionName::main("roles")).await
+    // Those that are always there beside the list, which has pages.
+    let asked = decode::list(CollectionName::main("roles"), ask.query())?;
+    let sight = ask.sight().await?;
+    let built_in = ask.portreeve().built_in_roles(&sight).await?;
+    let beside = format!(",\"builtin\":{}", json!(built_in));
+    records::list_beside(&ask, &sight, asked, &beside).await
 }
 
 pub(crate) async fn profiles(ask: Ask) -> Answer {
@@ -334,13 +369,24 @@ pub(crate) async fn profile(ask: Ask) -> Answer {
 
 async fn one(ask: Ask, collection: &str, segment: &str) -> Answer {
     ask.no_parameters()?;
-    let caller = ask.account().await?;
+    if ask.token()?.is_none() {
+        return Err(Failure::Unauthenticated);
+    }
+    let sight = ask.sight().await?;
     let portreeve = ask.portreeve();
     let row = portreeve
-        .part(&caller, collection, ask.segment(segment))
+        .part(&sight, collection, ask.segment(segment))
         .await?;
-    let tag = EntityTag::of_json(Json::Object(row.clone()).to_string().as_bytes());
+    let tag = Portreeve::part_tag(&row);
     Ok(tagged(data(portreeve, StatusCode::OK, &row), Some(tag)))
+}
+
+// The tag of a role or profile after a change, as far as whoever has changed it reads it now.
+async fn tag(ask: &Ask, collection: &str, key: &str) -> Option<EntityTag> {
+    let portreeve = ask.portreeve();
+    let caller = portreeve.same_caller(ask.token().ok()?, ask.facts()).await;
+    let row = portreeve.part(&caller.ok()?, collection, key).await;
+    row.ok().map(|row| Portreeve::part_tag(&row))
 }
 
 pub(crate) async fn create_role(mut ask: Ask) -> Answer {
@@ -359,9 +405,8 @@ pub(crate) async fn put_role(mut ask: Ask) -> Answer {
     let definition = &Json::Object(definition);
     let key = ask.segment("role");
     let terms = &terms;
-    let done = author!(ask, portreeve, caller =>
-        portreeve.put_role(&caller, key, definition, terms.clone()));
-    Ok(changed(ask.portreeve(), StatusCode::OK, "role", key, done))
+    Ok(author!(ask, "roles" "role", portreeve, caller =>
+        portreeve.put_role(&caller, key, definition, terms.clone())))
 }
 
 pub(crate) async fn change_role(mut ask: Ask) -> Answer {
@@ -374,17 +419,15 @@ pub(crate) async fn change_role(mut ask: Ask) -> Answer {
     };
     let key = ask.segment("role");
     let (change, terms) = (&change, &terms);
-    let done = author!(ask, portreeve, caller =>
-        portreeve.change_role(&caller, key, change.clone(), terms.clone()));
-    Ok(changed(ask.portreeve(), StatusCode::OK, "role", key, done))
+    Ok(author!(ask, "roles" "role", portreeve, caller =>
+        portreeve.change_role(&caller, key, change.clone(), terms.clone())))
 }
 
 pub(crate) async fn delete_role(ask: Ask) -> Answer {
     let terms = &ended(&ask)?;
     let key = ask.segment("role");
-    let done = author!(ask, portreeve, caller =>
-        portreeve.delete_role(&caller, key, terms.clone()));
-    Ok(changed(ask.portreeve(), StatusCode::OK, "role", key, done))
+    Ok(author!(ask, "roles" "role", portreeve, caller =>
+        portreeve.delete_role(&caller, key, terms.clone())))
 }
 
 pub(crate) async fn create_profile(mut ask: Ask) -> Answer {
@@ -410,29 +453,15 @@ async fn change_profile_to(mut ask: Ask, whole: bool) -> Answer {
     let (members, terms) = definition(&mut ask).await?;
     let key = ask.segment("profile");
     let (members, terms) = (&members, &terms);
-    let done = author!(ask, portreeve, caller =>
-        portreeve.change_profile(&caller, key, members.clone(), whole, terms.clone()));
-    Ok(changed(
-        ask.portreeve(),
-        StatusCode::OK,
-        "profile",
-        key,
-        done,
-    ))
+    Ok(author!(ask, "profiles" "profile", portreeve, caller =>
+        portreeve.change_profile(&caller, key, members.clone(), whole, terms.clone())))
 }
 
 pub(crate) async fn delete_profile(ask: Ask) -> Answer {
     let terms = &ended(&ask)?;
     let key = ask.segment("profile");
-    let done = author!(ask, portreeve, caller =>
-        portreeve.delete_profile(&caller, key, terms.clone()));
-    Ok(changed(
-        ask.portreeve(),
-        StatusCode::OK,
-        "profile",
-        key,
-        done,
-    ))
+    Ok(author!(ask, "profiles" "profile", portreeve, caller =>
+        portreeve.delete_profile(&caller, key, terms.clone())))
 }
 
 pub(crate) async fn registration(ask: Ask) -> Answer {

@@ -116,7 +116,10 @@ pub(crate) async fn forgot_password(mut ask: Ask) -> Answer {
     let mut body = ask.object(&["login", "link"]).await?;
     let (login, link) = (body.text("login")?, body.optional_text("link")?);
     let portreeve = ask.portreeve();
-    portreeve.forgot_password(&login, link.as_deref()).await?;
+    let facts = ask.facts();
+    portreeve
+        .forgot_password(&login, link.as_deref(), &facts)
+        .await?;
     Ok(accepted())
 }
 
@@ -124,7 +127,10 @@ pub(crate) async fn reset_password(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
     let mut body = ask.object(&["code", "password"]).await?;
     let (code, password) = (body.text("code")?, body.text("password")?);
-    ask.portreeve().reset_password(&code, password).await?;
+    let facts = ask.facts();
+    ask.portreeve()
+        .reset_password(&code, password, &facts)
+        .await?;
     Ok(nothing())
 }
 
@@ -133,7 +139,10 @@ pub(crate) async fn send_confirmation(mut ask: Ask) -> Answer {
     let mut body = ask.object(&["login", "link"]).await?;
     let (login, link) = (body.text("login")?, body.optional_text("link")?);
     let portreeve = ask.portreeve();
-    portreeve.send_confirmation(&login, link.as_deref()).await?;
+    let facts = ask.facts();
+    portreeve
+        .send_confirmation(&login, link.as_deref(), &facts)
+        .await?;
     Ok(accepted())
 }
 
@@ -141,7 +150,10 @@ pub(crate) async fn confirm(mut ask: Ask) -> Answer {
     ask.no_parameters()?;
     let mut body = ask.object(&["code", "password"]).await?;
     let (code, password) = (body.text("code")?, body.optional_text("password")?);
-    ask.portreeve().confirm_with(&code, password).await?;
+    let facts = ask.facts();
+    ask.portreeve()
+        .confirm_with(&code, password, &facts)
+        .await?;
     Ok(nothing())
 }
 
@@ -152,7 +164,7 @@ pub(crate) async fn accept_invitation(mut ask: Ask) -> Answer {
     let username = body.optional_text("username")?;
     let portreeve = ask.portreeve();
     portreeve
-        .accept_invitation(&code, password, username)
+        .accept_invitation(&code, password, username, &ask.facts())
         .await?;
     Ok(nothing())
 }

@@ -160,15 +160,25 @@ pub(crate) async fn audit(ask: Ask) -> Answer {
 pub(crate) async fn list_of(ask: Ask, collection: CollectionName) -> Answer {
     let asked = decode::list(collection, ask.query())?;
     let sight = ask.sight().await?;
+    list_beside(&ask, &sight, asked, "").await
+}
+
+/// The same with further members of the answer, after a comma.
+pub(crate) async fn list_beside(
+    ask: &Ask,
+    sight: &Sight,
+    asked: decode::ListAsk,
+    beside: &str,
+) -> Answer {
     let limit = asked.request.limit;
     let sink = JsonSink::new(LIST_START, LIST_CAPACITY);
-    let (sink, outcome) = ask.portreeve().list(&sight, asked.request, sink).await?;
+    let (sink, outcome) = ask.portreeve().list(sight, asked.request, sink).await?;
     let mut bytes = sink.into_bytes();
-    close_list(&mut bytes, limit, asked.stamp, &outcome);
+    close_list(&mut bytes, limit, asked.stamp, &outcome, beside);
     Ok(json_bytes(ask.portreeve(), StatusCode::OK, bytes))
 }
 
-fn close_list(out: &mut Vec<u8>, limit: u32, stamp: u64, outcome: &ReadOutcome) {
+fn close_list(out: &mut Vec<u8>, limit: u32, stamp: u64, outcome: &ReadOutcome, beside: &str) {
     // Writing into a Vec cannot fail.
     let _ = write!(
         out,
@@ -183,7 +193,9 @@ fn close_list(out: &mut Vec<u8>, limit: u32, stamp: u64, outcome: &ReadOutcome) 
     if let Some(total) = outcome.total {
         let _ = write!(out, ",\"total\":{total}");
     }
-    out.extend_from_slice(b"}}");
+    out.push(b'}');
+    out.extend_from_slice(beside.as_bytes());
+    out.push(b'}');
 }
 
 pub(crate) async fn one(ask: Ask) -> Answer {

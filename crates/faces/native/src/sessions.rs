@@ -122,7 +122,7 @@ pub(crate) async fn list_of(ask: Ask) -> Answer {
     ask.no_parameters()?;
     let caller = ask.account().await?;
     let portreeve = ask.portreeve();
-    let user = portreeve.account(&caller, ask.segment("user")).await?;
+    let user = portreeve.find_user(&caller, ask.segment("user")).await?;
     // Records like others: whoever may read some of them sees those.
     let mut values = vec![];
     let rule = parse_rule("user = ''").map_err(|error| Failure::filter(None, error.message))?;

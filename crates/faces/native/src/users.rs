@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 use portreeve_model::CollectionName;
-use portreeve_service::{Eyes, NewUser, ServiceError, UserChange, UserField};
+use portreeve_service::{Eyes, NewUser, ServiceError, UserChange};
 use serde_json::{Map, Value as Json};
 
 use crate::ask::{Answer, Ask};
@@ -236,15 +236,9 @@ fn users() -> CollectionName {
     CollectionName::main("users")
 }
 
-// The account the path names: by id, or by another field of its own that the caller may read.
+// The account the path names.
 async fn named(ask: &Ask, eyes: impl Into<Eyes<'_>>) -> Result<String, ServiceError> {
-    let name = ask.segment("user");
-    let field = match name.split_once(':') {
-        Some(("key", value)) => (UserField::Key, value),
-        Some(("number", value)) => (UserField::Number, value),
-        Some(("username", value)) => (UserField::Username, value),
-        Some(("email", value)) => (UserField::Email, value),
-        _ => return Ok(name.to_owned()),
-    };
-    ask.portreeve().user_by(eyes, field.0, field.1).await
+    ask.portreeve()
+        .addressed_user(eyes, ask.segment("user"))
+        .await
 }

@@ -157,6 +157,9 @@ pub const KEYS: &[Key] = &[
     key("throttle", "per_address", Kind::Number(0), "Attempts to sign in that one address may make in a minute, whatever the name; 0 is no limit").or("60"),
     key("throttle", "per_name_and_address", Kind::Number(0), "With one name from one address").or("10"),
     key("throttle", "per_name", Kind::Number(0), "With one name from all addresses at which it has not signed in before").or("30"),
+    key("throttle", "registrations", Kind::Number(0), "Accounts that people make for themselves from one address, in an hour").or("60"),
+    key("throttle", "mails", Kind::Number(0), "Mails that are asked for from one address, in an hour").or("60"),
+    key("throttle", "address_changes", Kind::Number(0), "Other e-mail addresses that one account asks for, in an hour").or("5"),
     key("subscriptions", "for_one", Kind::Number(1), "How many one account may have at a time; one address, where nobody is signed in").or("16"),
     key("subscriptions", "in_all", Kind::Number(1), "How many there may be on this server").or("1024"),
     key("subscriptions", "kept_changes", Kind::Number(1), "How many changes are kept for who is behind or comes back; whoever is further behind lists anew").or("4096"),
@@ -199,7 +202,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
         SESSIONS,
         "How long sessions hold, and what their tokens look like",
     ),
-    ("throttle", "How often one may try to sign in"),
+    ("throttle", "How often one may try to sign in, sign up and ask for mail"),
     (
         "subscriptions",
         "How many may be told of changes, and how far behind they may be",

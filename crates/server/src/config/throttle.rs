@@ -1,9 +1,9 @@
-//! `[throttle]`: how often one may try to sign in, in a minute. 0 is no limit.
+//! `[throttle]`: how often one may try to sign in, in a minute; how often sign up and ask for mail, in an hour. 0 is no limit.
 
 use portreeve_service::{Limit, ThrottleSettings};
 use serde::Deserialize;
 
-/// How often one may try to sign in, in a minute.
+/// How often one may try to sign in (in a minute), sign up and ask for mail (in an hour).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Throttle {
@@ -13,6 +13,12 @@ pub struct Throttle {
     pub per_name_and_address: u32,
     /// With one name from all addresses at which it has not signed in before.
     pub per_name: u32,
+    /// Accounts that are made for themselves from one address, in an hour.
+    pub registrations: u32,
+    /// Mails that are asked for from one address, in an hour.
+    pub mails: u32,
+    /// Other e-mail addresses that one account asks for, in an hour.
+    pub address_changes: u32,
 }
 
 impl Default for Throttle {
@@ -22,6 +28,9 @@ impl Default for Throttle {
             per_address: settings.per_address.attempts,
             per_name_and_address: settings.per_name_and_address.attempts,
             per_name: settings.per_name.attempts,
+            registrations: settings.registrations.attempts,
+            mails: settings.mails.attempts,
+            address_changes: settings.address_changes.attempts,
         }
     }
 }
@@ -33,6 +42,9 @@ impl Throttle {
             per_address: Limit::per_minute(self.per_address),
             per_name_and_address: Limit::per_minute(self.per_name_and_address),
             per_name: Limit::per_minute(self.per_name),
+            registrations: Limit::per_hour(self.registrations),
+            mails: Limit::per_hour(self.mails),
+            address_changes: Limit::per_hour(self.address_changes),
         }
     }
 }

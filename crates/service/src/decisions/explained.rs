@@ -35,8 +35,11 @@ impl Portreeve {
     ) -> Result<ExplainedDecision, ServiceError> {
         self.may(caller, "policy.explain")?;
         let denial = self.denial(id).await?;
+        let subject = self.denied(caller, &denial).await?;
         let mut notes = vec![];
-        let judged = self.judge_again(caller, &denial, &mut notes).await?;
+        let judged = self
+            .judge_again(caller, subject, &denial, &mut notes)
+            .await?;
         let policy_version = caller.snapshot().version();
         let policy_changed = policy_version != denial.policy_version;
         if policy_changed {
@@ -66,9 +69,37 @@ impl Portreeve {
         })
     }
 
+    // Who was denied, where that is known still. What was denied to somebody tells of what he sees: it is there for those
+    // alone who see all of that.
+    async fn denied(
+        &self,
+        caller: &Caller,
+        denial: &Denial,
+    ) -> Result<Option<Caller>, ServiceError> {
+        let subject = match (denial.principal, &denial.user) {
+            (DeniedPrincipal::User, Some(user)) => self.account_caller(user).await?,
+            (DeniedPrincipal::Anonymous, _) => {
+                Some(self.gate.anonymous(self.now(), RequestFacts::default()))
+            }
+            (DeniedPrincipal::Unknown, _) => return Ok(None),
+            _ => None,
+        };
+        let open = match &subject {
+            Some(subject) if subject.principal() == caller.principal() => true,
+            Some(subject) => self.sees_all_of(caller, subject)?,
+            None => self.gate.is_administrator(caller),
+        };
+        if open {
+            Ok(subject)
+        } else {
+            Err(ServiceError::NotFound)
+        }
+    }
+
     async fn judge_again(
         &self,
         caller: &Caller,
+        subject: Option<Caller>,
         denial: &Denial,
         notes: &mut Vec<String>,
     ) -> Result<Option<Explained>, ServiceError> {
@@ -81,15 +112,14 @@ impl Portreeve {
                 "a name or key was too long, or no plain text, and is not kept",
             );
         }
-        let subject = match (denial.principal, &denial.user) {
-            (DeniedPrincipal::User, Some(user)) => match self.account_caller(user).await? {
-                Some(subject) => subject,
-                None => return not_judged(notes, "the account is not there any more"),
-            },
-            (DeniedPrincipal::Anonymous, _) => {
-                self.gate.anonymous(self.now(), RequestFacts::default())
-            }
-            _ => return not_judged(notes, "it came to an end before it was known who asked"),
+        let Some(subject) = subject else {
+            return not_judged(
+                notes,
+                match denial.principal {
+                    DeniedPrincipal::User => "the account is not there any more",
+                    _ => "it came to an end before it was known who asked",
+                },
+            );
         };
         if subject.snapshot().version() != caller.snapshot().version() {
             return Err(ServiceError::PolicyChanged);
@@ -126,7 +156,7 @@ impl Portreeve {
             notes.push("what was sent is not kept: it is judged as if nothing had been".into());
         }
         let subject = subject.at(self.now(), facts);
-        self.explained(&subject, &request).await.map(Some)
+        self.explained(caller, subject, &request).await.map(Some)
     }
 }
 

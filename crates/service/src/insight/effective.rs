@@ -39,8 +39,8 @@ impl Portreeve {
         if !may("policy.simulate") && !may("policy.explain") {
             return Err(unknown());
         }
+        let id = self.find_user(caller, user).await?;
         let system = self.store.system();
-        let id = system.find_user(user).await?.ok_or_else(unknown)?;
         let account = system.credential_facts(&id).await?.ok_or_else(unknown)?;
         let operator = self.operator();
         let facts = self.store.facts(&self.gate.explain(&operator, None)?);

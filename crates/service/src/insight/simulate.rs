@@ -104,8 +104,10 @@ impl Portreeve {
             }
             Simulation::User(name) => {
                 let system = self.store.system();
-                let Some(id) = system.find_user(name).await? else {
-                    return Ok(None);
+                let id = match self.find_user(caller, name).await {
+                    Ok(id) => id,
+                    Err(ServiceError::UnknownUser(_)) => return Ok(None),
+                    Err(error) => return Err(error),
                 };
                 let account = system.credential_facts(&id).await?;
                 // Whoever may not sign in is answered nothing.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use portreeve_gate::{Caller, Refused};
+use portreeve_gate::{Caller, CredentialFacts, Refused};
 use portreeve_model::{Collection, CollectionName, Value};
 use portreeve_policy::{
     Access, Asker, Binding, Clause, DELETE_ONE, Question, READ_COUNT, READ_MANY, READ_ONE,
@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::{Accounts, Paths, PermissionPath, rights};
+use crate::me::is_accounts;
 use crate::{Portreeve, ServiceError};
 
 /// So many accounts are told of at once at most.
@@ -91,6 +92,12 @@ impl Portreeve {
         // Judges by records beside the asker's rights; what he names of them is looked up under his own.
         let facts = self.store.facts(&self.gate.explain(&operator, None)?);
         let mut asking = self.asking(caller, request, &facts).await?;
+        if asking.accounts {
+            asking.target = match &request.key {
+                Some(key) => Some(self.facts_of(key).await?),
+                None => None,
+            };
+        }
         let accounts = Accounts::new(self, caller, &facts)?;
         let limit = request.limit.clamp(1, MAX_WHO);
         let mut after = self.position(&accounts, request.after.as_deref()).await?;
@@ -223,6 +230,8 @@ impl Portreeve {
                 sent: vec![],
                 created: None,
             },
+            accounts: collection.as_deref().is_some_and(is_accounts),
+            target: None,
             collection,
             facts,
             known: HashMap::new(),
@@ -286,6 +295,9 @@ struct Asking<'a> {
     key: Option<&'a str>,
     question: Question,
     collection: Option<Arc<Collection>>,
+    // Whether it is about accounts, and about which.
+    accounts: bool,
+    target: Option<CredentialFacts>,
     facts: &'a StoreFacts,
     known: HashMap<(u64, u64), Option<Arc<[Clause]>>>,
 }
@@ -308,6 +320,8 @@ impl Asking<'_> {
             grants.all(|grant| grant.body.rows.is_none() && grant.body.check.is_none())
         };
         let alike = self.question.record.is_none() || (bare(&held) && read.iter().all(bare));
+        // What an account holds is compared with what each one holds.
+        let alike = alike && !self.accounts;
         if alike && let Some(known) = self.known.get(&same) {
             return Ok(known.clone());
         }
@@ -330,11 +344,14 @@ impl Asking<'_> {
 
     // What the gate says to the operation itself, before any record is looked at.
     fn passes(&self, whom: &Caller) -> Result<bool, ServiceError> {
-        let (Some(collection), Some(key)) = (&self.collection, self.key) else {
-            return Ok(true);
-        };
         let gate = &self.portreeve.gate;
+        let (collection, key) = match (&self.collection, self.key) {
+            (Some(collection), Some(key)) => (collection, key),
+            (Some(collection), None) if self.accounts => (collection, ""),
+            _ => return Ok(true),
+        };
         let authorized = match self.question.action {
+            action if self.accounts => gate.try_account(whom, action, self.target.as_ref(), None),
             UPDATE_ONE => gate.update(whom, &collection.name, key, vec![]).map(drop),
             DELETE_ONE => gate.delete(whom, &collection.name, key).map(drop),
             _ => Ok(()),

@@ -1,5 +1,6 @@
 //! Sending what waits: each mail is claimed for a while, decided about, written, and handed on.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use portreeve_model::{MICROS, timestamp_text};
@@ -170,12 +171,14 @@ impl Portreeve {
     }
 
     /// Has a mail sent to whoever a name or address stands for, if there is somebody. Nothing of the answer or of the work
-    /// depends on whether there is: that is looked for when the mail is sent.
+    /// depends on whether there is: that is looked for when the mail is sent. It is counted by `asker`, the address it is asked
+    /// from, unless what it belongs to has been counted already.
     pub(crate) async fn ask_mail(
         &self,
         template: &str,
         login: &str,
         link: Option<&str>,
+        asker: Option<Option<IpAddr>>,
     ) -> Result<(), ServiceError> {
         self.demand_setup()?;
         self.demand_mail()?;
@@ -185,11 +188,15 @@ impl Portreeve {
                 "is no name or e-mail address: one line of 1 to 254 bytes",
             ));
         }
+        let link = self.chosen_link(link)?;
+        if let Some(address) = asker {
+            self.count_mail(address)?;
+        }
         let asked = AskedMail {
             id: self.new_id().to_string(),
             template: template.into(),
             login: login.into(),
-            link: self.chosen_link(link)?,
+            link,
             at: self.now(),
             limit: WAITING,
         };

@@ -55,7 +55,7 @@ impl Portreeve {
                 });
             };
             let name = &account.account;
-            let id = match self.seen_user(caller, name).await {
+            let id = match self.find_user(caller, name).await {
                 Ok(id) => id,
                 Err(ServiceError::UnknownUser(_)) => {
                     fail(
@@ -253,7 +253,9 @@ impl Portreeve {
                 let names = [user.username.as_ref(), user.email.as_ref(), Some(&user.key)];
                 let mut account = user.id.clone();
                 for name in names.into_iter().flatten() {
-                    if system.find_user(name).await?.as_ref() == Some(&user.id) {
+                    // One that stands for others too is no name to call it by.
+                    let found = self.find_user(caller, name).await;
+                    if found.is_ok_and(|found| found == user.id) {
                         account.clone_from(name);
                         break;
                     }

@@ -8,6 +8,33 @@ use crate::ServiceError;
 
 const MAX_NAME_BYTES: usize = 254;
 
+/// What says of a name what it is of.
+const NAMING: [&str; 7] = [
+    "role:",
+    "profile:",
+    "user:",
+    "key:",
+    "number:",
+    "username:",
+    "email:",
+];
+
+// Of two names that look alike one would be taken for the other: zero width, marks of direction, the byte order mark.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
 pub(crate) fn check_name(what: &str, name: &str) -> Result<(), ServiceError> {
     let wrong = |message: &str| Err(ServiceError::invalid(what, message));
     if name.is_empty() {
@@ -21,6 +48,21 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<(), ServiceError> {
     }
     if name.trim() != name {
         return wrong("must not begin or end with a space");
+    }
+    if name.chars().any(is_invisible) {
+        return wrong(
+            "must not contain characters that cannot be seen, or that turn the direction of writing",
+        );
+    }
+    // They stand before names and roles where both can be named.
+    if let Some(prefix) = NAMING.iter().find(|prefix| {
+        let begin = name.get(..prefix.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    }) {
+        return Err(ServiceError::invalid(
+            what,
+            format!("must not begin with '{prefix}'"),
+        ));
     }
     if RESERVED_KEYS
         .iter()
@@ -79,7 +121,21 @@ mod tests {
         for name in RESERVED_KEYS {
             assert!(named(name).check().is_err(), "{name}");
         }
-        for name in ["", " anna", "anna\n", "Public", &"x".repeat(255)] {
+        for name in [
+            "",
+            " anna",
+            "anna\n",
+            "Public",
+            "role:admin",
+            "Role:admin",
+            "profile:x",
+            "key:1",
+            "email:bo@school.example",
+            "an\u{200b}na",
+            "\u{202e}anna",
+            "\u{feff}anna",
+            &"x".repeat(255),
+        ] {
             assert!(named(name).check().is_err(), "{name:?}");
         }
         for name in ["anna", "Anna Å", "o'neil", &"x".repeat(254)] {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use portreeve_model::{
     Cells, Clock, CollectionName, Columns, Entropy, Page, Query, RecordQuery, RecordSink,
@@ -46,6 +46,9 @@ roles:
     permissions:
       - { allow: data.read, on: posts, fields: [title] }
 "#;
+
+/// A request of which nothing is known.
+pub static FACTS: LazyLock<RequestFacts> = LazyLock::new(RequestFacts::default);
 
 /// Stands still until it is moved.
 pub struct FakeClock(AtomicI64);

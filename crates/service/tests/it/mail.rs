@@ -6,4 +6,5 @@ mod limits;
 mod password;
 mod sending;
 mod templates;
+mod throttle;
 mod world;

@@ -6,6 +6,7 @@ mod check;
 mod collections;
 mod decisions;
 mod doctor;
+mod faults;
 mod home;
 mod load;
 mod mail;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portreeve_gate::Caller;
-use portreeve_policy::BoundTo;
+use portreeve_policy::{BoundTo, RequestFacts};
 use portreeve_service::mail::{DevelopmentOutbox, Mailer};
 use portreeve_service::{NewRegistration, Registered, Registration, UNCONFIRMED};
 use serde_json::{Map, json};
@@ -220,11 +220,11 @@ async fn nobody_learns_by_signing_up_whose_address_is_known() {
         "invalid"
     );
     let wrong = home
-        .confirm_with(&code(), Some("ANNA-password".into()))
+        .confirm_with(&code(), Some("ANNA-password".into()), &crate::home::FACTS)
         .await;
     assert_eq!(wrong.unwrap_err().code(), "invalid_code");
     assert_eq!(home.digest().await, before);
-    home.confirm_with(&code(), Some("anna-password".into()))
+    home.confirm_with(&code(), Some("anna-password".into()), &crate::home::FACTS)
         .await
         .unwrap();
     let now = account().await;
@@ -280,10 +280,10 @@ async fn who_signs_up_with_anothers_address_does_not_get_his_account() {
     let start = text.find("prc_").unwrap();
     let code = text[start..].split_whitespace().next().unwrap();
     // Anna believes it is hers.
-    home.confirm(code).await.unwrap();
+    home.confirm(code, &crate::home::FACTS).await.unwrap();
     for login in ["thief", "anna@school.example"] {
         let begun = home
-            .sign_in(login, "anna-password", &Default::default())
+            .sign_in(login, "anna-password", &crate::home::FACTS)
             .await;
         assert_eq!(begun.map(drop).unwrap_err().code(), "wrong_credentials");
     }
@@ -309,11 +309,11 @@ async fn who_only_looks_like_somebody_is_somebody_else() {
     for name in looks {
         let login = format!("{name}@school.example");
         let password = format!("{name}-password");
-        let signed_in = home.sign_in(&login, &password, &Default::default()).await;
+        let signed_in = home.sign_in(&login, &password, &crate::home::FACTS).await;
         found.push(signed_in.unwrap().user.to_string());
         for other in looks.iter().filter(|other| **other != name) {
             let login = format!("{other}@school.example");
-            let wrong = home.sign_in(&login, &password, &Default::default()).await;
+            let wrong = home.sign_in(&login, &password, &crate::home::FACTS).await;
             assert_eq!(wrong.map(drop).unwrap_err().code(), "wrong_credentials");
         }
     }
@@ -325,4 +325,41 @@ async fn who_only_looks_like_somebody_is_somebody_else() {
         .sign_in("KIM@SCHOOL.example", "kim-password", &facts)
         .await;
     assert!(shout.is_ok());
+}
+
+#[tokio::test]
+async fn one_network_makes_so_many_accounts_and_no_more_t53() {
+    let home = home(open()).await;
+    let from = async |address: &str| {
+        let request = RequestFacts {
+            ip: Some(address.parse().unwrap()),
+            ..RequestFacts::default()
+        };
+        home.caller(None, request).await.unwrap()
+    };
+    let mut made = 0;
+    for number in 0..64 {
+        let caller = from(&format!("2001:db8::{number:x}:1")).await;
+        // What is refused costs as much as what is done: names are not tried out either.
+        let name = format!("guest{}", number / 2);
+        match register(&home, &caller, stranger(&name)).await {
+            Ok(_) => made += 1,
+            Err(code) => assert_eq!(
+                code,
+                if number < 60 {
+                    "user_exists"
+                } else {
+                    "throttled"
+                }
+            ),
+        }
+    }
+    assert_eq!(made, 30);
+    let before = home.digest().await;
+    let here = from("2001:db8::ffff").await;
+    let refused = register(&home, &here, stranger("last")).await;
+    assert_eq!(refused.unwrap_err(), "throttled");
+    assert_eq!(home.digest().await, before);
+    let elsewhere = from("2001:db8:0:1::1").await;
+    register(&home, &elsewhere, stranger("last")).await.unwrap();
 }

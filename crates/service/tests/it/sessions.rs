@@ -431,7 +431,7 @@ async fn others_sessions_are_ended_by_who_may_change_all_of_the_account() {
         (&half, &annas.user, "forbidden"),
         (&warden, &bos.user, "forbidden"),
         // Who may not see the account does not learn that it is there.
-        (&stranger, &annas.user, "not_found"),
+        (&stranger, &annas.user, "unknown_user"),
     ] {
         let error = home.end_sessions_of(caller, user, None).await.unwrap_err();
         assert_eq!(error.code(), expected);
@@ -440,7 +440,7 @@ async fn others_sessions_are_ended_by_who_may_change_all_of_the_account() {
         .end_sessions_of(&warden, "nobody", None)
         .await
         .unwrap_err();
-    assert_eq!(error.code(), "not_found");
+    assert_eq!(error.code(), "unknown_user");
     assert_eq!(home.digest().await, before);
     let wrong = home
         .end_sessions_of(&warden, &annas.user, Some(&bos.session))

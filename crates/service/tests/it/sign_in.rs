@@ -9,6 +9,7 @@ fn unlimited() -> ThrottleSettings {
         per_address: Limit::per_minute(0),
         per_name_and_address: Limit::per_minute(0),
         per_name: Limit::per_minute(0),
+        ..ThrottleSettings::default()
     }
 }
 

@@ -76,7 +76,6 @@ pub(crate) async fn bindings_of<C: Connection>(
 
 /// Refuses to touch an account that can do what the caller cannot: to be asked in the transaction that sets its name,
 /// address, password, status, factors or keys.
-#[expect(dead_code, reason = "for what sets the credentials of others")]
 pub(crate) async fn may_touch<X: Transaction>(
     transaction: &X,
     authority: &Authority,

@@ -5,6 +5,7 @@ use portreeve_gate::{Authorized, Invited, UNCONFIRMED};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::access::may_touch;
 use super::accounts::{insert_user, set_password};
 use super::audit::{Audited, By, audit};
 use super::mail::{For, queue};
@@ -373,6 +374,11 @@ pub(crate) async fn invite<X: Transaction>(
             // may not be now, and stands for whoever invites now.
             Some(row) => {
                 let (id, number) = (row.text(0)?.to_owned(), row.integer(1)?);
+                // Who may not touch it is told what he would be told of any account with this address.
+                match may_touch(transaction, operation.authority(), &id).await {
+                    Err(StoreError::Beyond) => return Err(StoreError::Unique { fields: vec![] }),
+                    told => told?,
+                }
                 if !user.attributes.is_empty() {
                     return Err(StoreError::Unique { fields: vec![] });
                 }

@@ -340,8 +340,9 @@ async fn is_full<X: Transaction>(
     let Some(limit) = prepare.limit else {
         return Ok(false);
     };
-    // What is on its way in this moment counts like what has arrived.
-    let sql = "SELECT count(*) FROM portreeve_mails WHERE lower(address) = lower(?1) AND id <> ?2
+    // What is on its way in this moment counts like what has arrived. Each kind by itself: with what anybody may ask for, nobody
+    // uses up what somebody needs.
+    let sql = "SELECT count(*) FROM portreeve_mails WHERE lower(address) = lower(?1) AND id <> ?2 AND template = ?5
                AND ((state = 'sent' AND finished > ?3) OR (state = 'waiting' AND attempts > 0 AND due > ?4))";
     let rows = transaction
         .ask(
@@ -351,6 +352,7 @@ async fn is_full<X: Transaction>(
                 (&prepare.mail.id).into(),
                 prepare.since.into(),
                 prepare.at.into(),
+                (&prepare.mail.template).into(),
             ],
         )
         .await?;

@@ -220,27 +220,6 @@ pub(super) async fn advance<X: Transaction>(
     rows.first().ok_or(StoreError::Gone)?.unsigned(0)
 }
 
-pub(crate) async fn find_user<C: Connection>(
-    connection: &C,
-    name: &str,
-) -> Result<Option<String>, StoreError> {
-    let rows = connection
-        .ask(
-            "SELECT id FROM (
-               SELECT id, 1 AS place FROM portreeve_users WHERE id = ?1
-               UNION ALL SELECT id, 2 FROM portreeve_users WHERE \"key\" = ?1
-               UNION ALL SELECT id, 3 FROM portreeve_users WHERE username = ?1
-               UNION ALL SELECT id, 4 FROM portreeve_users WHERE lower(email) = lower(?1)
-               UNION ALL SELECT id, 5 FROM portreeve_users WHERE number = ?2
-             ) AS found ORDER BY place LIMIT 1",
-            &[name.into(), name.parse::<i64>().ok().into()],
-        )
-        .await?;
-    rows.first()
-        .map(|row| row.text(0).map(str::to_owned))
-        .transpose()
-}
-
 pub(crate) async fn list_users<C: Connection>(
     connection: &C,
     limit: u32,

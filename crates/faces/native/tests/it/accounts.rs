@@ -1,6 +1,6 @@
 //! The first start, signing in and out, accounts.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::world::{ADMIN, PASSWORD, World};
 
@@ -392,4 +392,147 @@ async fn strangers_sign_up_where_that_is_open() {
     let sign_in = json!({ "login": "cleo", "password": PASSWORD });
     let early = world.post("/v1/auth/sign-in", "", &sign_in).await;
     assert_eq!(early.code(), "wrong_credentials");
+}
+
+// What the interface asks says what the operations on accounts will say.
+#[tokio::test]
+async fn what_one_may_with_accounts_is_told_as_it_is() {
+    let world = World::with_roles(
+        r#"
+  student:
+    permissions:
+      - { allow: data.read, on: grades, rows: "student = $user" }
+  registrar:
+    permissions:
+      - { allow: data.read, on: [users, grades] }
+      - { allow: data.create, on: users, fields: [username, email, full_name] }
+      - { allow: data.update, on: users, fields: [username, full_name, number] }
+      - { allow: data.delete, on: users, rows: "full_name = 'Gone'" }
+      # What a new account is bound to, she has to hold herself.
+      - { allow: account }
+      - { allow: [policy.simulate, policy.explain, policy.who] }
+"#,
+    )
+    .await;
+    let registrar = world.newcomer("rita", "registrar").await;
+    let root = world.token(ADMIN).await;
+    let rights = async |path: &str, token: &str| {
+        let me = world.get(path, token).await.json();
+        let all = me["collections"].as_array().unwrap().clone();
+        all.into_iter().find(|one| one["name"] == "users").unwrap()
+    };
+    let own = rights("/v1/me", &registrar).await;
+    for (action, possible) in [
+        ("data.create.one", json!("some")),
+        ("data.update.one", json!("some")),
+        ("data.delete.one", json!("some")),
+        ("data.create.many", Json::Null),
+        ("data.delete.many", Json::Null),
+    ] {
+        assert_eq!(own["actions"][action], possible, "{action}: {own}");
+    }
+    let field = |rights: &Json, name: &str| {
+        let fields = rights["fields"].as_array().unwrap();
+        let field = fields.iter().find(|field| field["name"] == name).unwrap();
+        [field["create"].clone(), field["update"].clone()]
+    };
+    assert_eq!(field(&own, "username"), ["yes", "some"]);
+    assert_eq!(field(&own, "full_name"), ["yes", "yes"]);
+    assert_eq!(field(&own, "email"), ["yes", "no"]);
+    assert_eq!(field(&own, "status"), ["no", "no"]);
+    // What an account has once and for all nobody writes.
+    assert_eq!(field(&own, "number"), ["no", "no"]);
+    assert_eq!(rights("/v1/users/rita/rights", &root).await, own);
+    let all = rights("/v1/me", &root).await;
+    assert_eq!(all["actions"]["data.delete.one"], "yes");
+    assert_eq!(field(&all, "username"), ["yes", "yes"]);
+    assert_eq!(field(&all, "number"), ["no", "no"]);
+
+    // Each question, and what the operation then says.
+    let id = async |name: &str| {
+        let found = world
+            .get(&format!("/v1/users/username:{name}"), &root)
+            .await;
+        found.data()["id"].as_str().unwrap().to_owned()
+    };
+    let (anna, head) = (id("anna").await, id(ADMIN).await);
+    let check = async |token: &str, more: Json| {
+        let mut body = json!({ "collection": "users" });
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        let reply = world.post("/v1/check", token, &body).await;
+        (reply.status.as_u16(), reply.json()["decision"].clone())
+    };
+    let update = |key: &str, send: Json| json!({ "action": "update", "key": key, "send": send });
+    for (key, send, body, allowed) in [
+        (
+            &anna,
+            json!({ "full_name": "A" }),
+            json!({ "values": { "full_name": "A" } }),
+            true,
+        ),
+        (
+            &anna,
+            json!({ "username": "ann" }),
+            json!({ "username": "ann" }),
+            true,
+        ),
+        // The head holds more than Rita does.
+        (
+            &head,
+            json!({ "username": "hat" }),
+            json!({ "username": "hat" }),
+            false,
+        ),
+        (
+            &head,
+            json!({ "full_name": "H" }),
+            json!({ "values": { "full_name": "H" } }),
+            true,
+        ),
+        (
+            &anna,
+            json!({ "status": "x" }),
+            json!({ "status": "x" }),
+            false,
+        ),
+    ] {
+        let (status, decision) = check(&registrar, update(key, send.clone())).await;
+        let done = world
+            .patch(&format!("/v1/users/{key}"), &registrar, &body)
+            .await;
+        assert_eq!(status == 200 && decision == "allow", allowed, "{send}");
+        assert_eq!(done.status.is_success(), allowed, "{send}: {}", done.text());
+    }
+    for (name, allowed) in [("number", false), ("id", false)] {
+        let (_, decision) = check(&root, update(&anna, json!({ name: 7 }))).await;
+        assert_eq!(decision == "allow", allowed);
+    }
+    let create = |send: Json| json!({ "action": "create", "send": send });
+    let (_, decision) = check(&registrar, create(json!({ "username": "new" }))).await;
+    assert_eq!(decision, "allow");
+    let made = world
+        .post("/v1/users", &registrar, &json!({ "username": "new" }))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let gone = json!({ "values": { "full_name": "Gone" } });
+    let reply = world.patch("/v1/users/username:new", &root, &gone).await;
+    assert_eq!(reply.status, 200);
+    let new = id("new").await;
+    for (key, allowed) in [(&anna, false), (&head, false), (&new, true)] {
+        let question = json!({ "action": "delete", "key": key });
+        let (_, decision) = check(&registrar, question).await;
+        let who = json!({ "action": "delete", "collection": "users", "key": key });
+        let who = world.post("/v1/who-can", &root, &who).await.json();
+        let names = who["data"].as_array().unwrap().iter();
+        let can = names
+            .filter(|one| one["user"]["username"] == "rita")
+            .count()
+            == 1;
+        let done = world.delete(&format!("/v1/users/{key}"), &registrar).await;
+        assert_eq!(decision == "allow", allowed, "{key}");
+        assert_eq!(can, allowed, "{key}");
+        assert_eq!(done.status.is_success(), allowed, "{key}: {}", done.text());
+    }
 }

@@ -209,10 +209,11 @@ async fn invitations_and_addresses_from_outside() {
     let world = &post.world;
     let (root, anna) = (world.token(ADMIN).await, world.token("anna").await);
     let body = json!({ "email": "cleo@home.example", "roles": ["user"] });
+    // Anna knows of no accounts.
     let denied = world.post("/v1/invitations", &anna, &body).await;
     assert_eq!(
         (denied.status.as_u16(), denied.code().as_str()),
-        (403, "forbidden")
+        (404, "not_found")
     );
     let invited = world.post("/v1/invitations", &root, &body).await;
     assert_eq!(invited.status, 201, "{}", invited.text());

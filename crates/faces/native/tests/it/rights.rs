@@ -232,3 +232,145 @@ async fn who_is_limited_stays_so() {
         "unknown_user"
     );
 }
+
+#[tokio::test]
+async fn two_who_author_do_not_overwrite_each_other() {
+    let world = World::school().await;
+    let root = world.token(ADMIN).await;
+    let made = world
+        .post(
+            "/v1/profiles",
+            &root,
+            &json!({ "key": "class", "roles": ["student"] }),
+        )
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    for path in [
+        "/v1/roles/student",
+        "/v1/profiles/class",
+        "/v1/roles/everyone",
+    ] {
+        let tag = async || {
+            let one = world.get(path, &root).await;
+            assert_eq!(one.status, 200, "{path}: {}", one.text());
+            one.header("etag").to_owned()
+        };
+        let seen = tag().await;
+        let (mine, theirs) = (json!({ "label": "Mine" }), json!({ "label": "Theirs" }));
+        let done = world
+            .ask_if("PATCH", path, &root, ("if-match", &seen), Some(&mine))
+            .await;
+        assert_eq!(done.status, 200, "{path}: {}", done.text());
+        assert_eq!(done.header("etag"), tag().await);
+        let before = world.get(path, &root).await.text();
+        let version = world.portreeve.policy_version();
+        for method in ["PATCH", "PUT", "DELETE"] {
+            let body = (method != "DELETE").then_some(&theirs);
+            let late = world
+                .ask_if(method, path, &root, ("if-match", &seen), body)
+                .await;
+            assert_eq!(late.status, 412, "{method} {path}: {}", late.text());
+            assert_eq!(late.code(), "precondition_failed");
+        }
+        assert_eq!(world.get(path, &root).await.text(), before);
+        assert_eq!(world.portreeve.policy_version(), version);
+        let any = world
+            .ask_if("PATCH", path, &root, ("if-match", "*"), Some(&theirs))
+            .await;
+        assert_eq!(any.status, 200, "{}", any.text());
+        let bad = world
+            .ask_if("PATCH", path, &root, ("if-match", "x"), Some(&theirs))
+            .await;
+        assert_eq!(bad.code(), "bad_condition");
+    }
+    let nothing = json!({ "label": "x" });
+    let missing = world
+        .ask_if(
+            "PATCH",
+            "/v1/roles/nobody",
+            &root,
+            ("if-match", "*"),
+            Some(&nothing),
+        )
+        .await;
+    assert_eq!(missing.code(), "not_found");
+    // Who may author nothing learns nothing by conditions.
+    let anna = world.token("anna").await;
+    for (path, condition) in [("/v1/roles/student", "*"), ("/v1/roles/nobody", "*")] {
+        let reply = world
+            .ask_if(
+                "PATCH",
+                path,
+                &anna,
+                ("if-match", condition),
+                Some(&nothing),
+            )
+            .await;
+        assert_eq!(reply.code(), "forbidden", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn built_in_roles_are_shown_to_who_reads_roles_and_through_his_eyes() {
+    let world = World::with_roles(
+        r#"
+  reader:
+    permissions:
+      - { allow: data.read, on: roles, fields: [key, label] }
+  some:
+    permissions:
+      - { allow: data.read, on: roles, rows: "key = 'student'" }
+"#,
+    )
+    .await;
+    let reader = world.newcomer("rea", "reader").await;
+    let some = world.newcomer("sam", "some").await;
+    let root = world.token(ADMIN).await;
+    let list = async |token: &str| {
+        world
+            .get("/v1/roles?limit=2&total=true", token)
+            .await
+            .json()
+    };
+    let keys = |list: &Json| -> Vec<String> {
+        let built_in = list["builtin"].as_array().unwrap();
+        assert!(built_in.iter().all(|role| role["builtin"] == true));
+        let keys = built_in.iter().map(|role| role["key"].as_str().unwrap());
+        keys.map(str::to_owned).collect()
+    };
+    let all = list(&root).await;
+    assert_eq!(keys(&all), ["admin", "user", "anonymous", "everyone"]);
+    assert_eq!(all["data"].as_array().unwrap().len(), 2);
+    assert_eq!(all["builtin"][0]["definition"]["administrator"], true);
+    let told = list(&reader).await;
+    assert_eq!(keys(&told), keys(&all));
+    let members: Vec<&String> = told["builtin"][0].as_object().unwrap().keys().collect();
+    assert_eq!(members, ["key", "label", "builtin"]);
+    assert_eq!(keys(&list(&some).await), Vec::<String>::new());
+    // One that was changed is the stored one, and still built in.
+    let label = json!({ "label": "Everybody" });
+    let changed = world.patch("/v1/roles/everyone", &root, &label).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let all = list(&root).await;
+    assert_eq!(all["builtin"][3]["label"], "Everybody");
+    for (name, token) in [("rea", &reader), ("sam", &some)] {
+        for path in [
+            "/v1/roles",
+            "/v1/roles?limit=1&sort=key",
+            "/v1/roles/admin",
+            "/v1/roles/student",
+            "/v1/profiles",
+            "/v1/profiles/nobody",
+        ] {
+            let own = world.get(path, token).await;
+            let who = format!("user:{name}");
+            let seen = world
+                .ask_if("GET", path, &root, ("portreeve-simulate", &who), None)
+                .await;
+            assert_eq!(seen.status, own.status, "{name} {path}");
+            if own.status.is_success() {
+                assert_eq!(seen.text(), own.text(), "{name} {path}");
+            }
+        }
+    }
+}

@@ -16,18 +16,30 @@ async fn an_address_is_confirmed_by_its_reader() {
             caller.context().attribute("confirmed")
         };
         assert_eq!(confirmed().await, Value::Boolean(false));
-        world.send_confirmation("anna", None).await.unwrap();
+        world
+            .send_confirmation("anna", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         let mail = world.mailed().await;
         assert!(
             mail.text()
                 .contains("https://school.example/confirm?code=prc_")
         );
-        world.confirm(&mail.code()).await.unwrap();
+        world
+            .confirm(&mail.code(), &crate::home::FACTS)
+            .await
+            .unwrap();
         // Acts on the next request, in the session there is.
         assert_eq!(confirmed().await, Value::Boolean(true));
-        assert_eq!(code(world.confirm(&mail.code()).await), "invalid_code");
+        assert_eq!(
+            code(world.confirm(&mail.code(), &crate::home::FACTS).await),
+            "invalid_code"
+        );
         // There is nothing more to confirm.
-        world.send_confirmation("anna", None).await.unwrap();
+        world
+            .send_confirmation("anna", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         assert_eq!(world.deliver().await, [Delivered::Dropped]);
     })
     .await;
@@ -65,7 +77,10 @@ async fn a_new_address_takes_its_place_when_it_is_confirmed() {
         );
         // What was sent to the old address before is void when the new one is there.
         let reset = world.reset_code("anna").await;
-        world.confirm(&new.code()).await.unwrap();
+        world
+            .confirm(&new.code(), &crate::home::FACTS)
+            .await
+            .unwrap();
         world
             .token("anna@home.example", "anna-password")
             .await
@@ -75,10 +90,17 @@ async fn a_new_address_takes_its_place_when_it_is_confirmed() {
             "wrong_credentials"
         );
         assert_eq!(
-            code(world.reset_password(&reset, "a new one".into()).await),
+            code(
+                world
+                    .reset_password(&reset, "a new one".into(), &crate::home::FACTS)
+                    .await
+            ),
             "invalid_code"
         );
-        world.forgot_password("anna", None).await.unwrap();
+        world
+            .forgot_password("anna", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         assert_eq!(world.mailed().await.to, ["Anna@home.example"]);
     })
     .await;
@@ -156,7 +178,10 @@ async fn an_address_that_is_taken_is_answered_like_any_other() {
         };
         world.create_user(&world.operator(), shared).await.unwrap();
         let before = world.digest().await;
-        assert_eq!(code(world.confirm(&mail.code()).await), "user_exists");
+        assert_eq!(
+            code(world.confirm(&mail.code(), &crate::home::FACTS).await),
+            "user_exists"
+        );
         assert_eq!(world.digest().await, before);
         world
             .token("anna@school.example", "anna-password")
@@ -187,7 +212,10 @@ async fn a_new_password_voids_a_change_that_is_asked_for() {
             .set_password(&world.operator(), &anna, "a new one".into())
             .await
             .unwrap();
-        assert_eq!(code(world.confirm(&to_thief.code()).await), "invalid_code");
+        assert_eq!(
+            code(world.confirm(&to_thief.code(), &crate::home::FACTS).await),
+            "invalid_code"
+        );
         let mut delivered = world.deliver().await;
         delivered.sort_by_key(|one| *one == Delivered::Dropped);
         assert_eq!(delivered, [Delivered::Sent, Delivered::Dropped]);
@@ -220,7 +248,10 @@ async fn a_name_that_is_the_address_goes_with_it() {
             .iter()
             .find(|mail| mail.to == ["anna@home.example"])
             .unwrap();
-        world.confirm(&mail.code()).await.unwrap();
+        world
+            .confirm(&mail.code(), &crate::home::FACTS)
+            .await
+            .unwrap();
         // Whoever gets the old address is not shadowed by the account that had it.
         let other = NewUser {
             email: Some("anna@school.example".into()),
@@ -237,7 +268,10 @@ async fn a_name_that_is_the_address_goes_with_it() {
             .await
             .unwrap();
         world.clock.forward(HOUR);
-        assert!(said(world.confirm(&mail.code()).await).starts_with("invalid_code"));
+        assert!(
+            said(world.confirm(&mail.code(), &crate::home::FACTS).await)
+                .starts_with("invalid_code")
+        );
     })
     .await;
 }

@@ -10,7 +10,10 @@ async fn a_forgotten_password_is_set_anew_by_what_the_mail_says() {
     on_both(async |world: World| {
         world.user("anna", &["student"]).await;
         let before = world.token("anna", "anna-password").await.unwrap();
-        world.forgot_password("anna", None).await.unwrap();
+        world
+            .forgot_password("anna", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         let mail = world.mailed().await;
         assert_eq!(mail.to, ["anna@school.example"]);
         assert_eq!(mail.from, "office@school.example");
@@ -33,7 +36,7 @@ async fn a_forgotten_password_is_set_anew_by_what_the_mail_says() {
         world.by_token(&before).await.unwrap();
 
         world
-            .reset_password(&secret, "a new one".into())
+            .reset_password(&secret, "a new one".into(), &crate::home::FACTS)
             .await
             .unwrap();
         assert_eq!(code(world.by_token(&before).await), "invalid_token");
@@ -46,7 +49,9 @@ async fn a_forgotten_password_is_set_anew_by_what_the_mail_says() {
         let confirmed = after.context().attribute("confirmed");
         assert_eq!(confirmed, portreeve_model::Value::Boolean(true));
         // And once is all.
-        let again = world.reset_password(&secret, "another one".into()).await;
+        let again = world
+            .reset_password(&secret, "another one".into(), &crate::home::FACTS)
+            .await;
         assert_eq!(code(again), "invalid_code");
         assert_eq!(
             code(world.token("anna", "another one").await),
@@ -80,8 +85,14 @@ async fn whoever_asks_is_told_nothing_and_who_is_not_there_gets_nothing() {
             "anna@schoöl.example",
             "anna@school.example,x@y.example",
         ] {
-            world.forgot_password(login, None).await.unwrap();
-            world.send_confirmation(login, None).await.unwrap();
+            world
+                .forgot_password(login, None, &crate::home::FACTS)
+                .await
+                .unwrap();
+            world
+                .send_confirmation(login, None, &crate::home::FACTS)
+                .await
+                .unwrap();
             assert_eq!(
                 world.deliver().await,
                 [Delivered::Dropped, Delivered::Dropped],
@@ -93,7 +104,7 @@ async fn whoever_asks_is_told_nothing_and_who_is_not_there_gets_nothing() {
         assert!(world.sink.mails().is_empty());
         // It goes where the account says, not where whoever asks would like.
         world
-            .forgot_password("Anna@School.Example", None)
+            .forgot_password("Anna@School.Example", None, &crate::home::FACTS)
             .await
             .unwrap();
         assert_eq!(world.mailed().await.to, ["anna@school.example"]);
@@ -110,8 +121,8 @@ async fn a_code_is_good_once_however_many_use_it_at_once() {
             .beside()
             .await
             .unwrap_or_else(|| world.portreeve.clone());
-        let one = world.reset_password(&secret, "the first one".into());
-        let two = other.reset_password(&secret, "the second one".into());
+        let one = world.reset_password(&secret, "the first one".into(), &crate::home::FACTS);
+        let two = other.reset_password(&secret, "the second one".into(), &crate::home::FACTS);
         let (one, two) = tokio::join!(one, two);
         let mut codes = [code(one), code(two)];
         let winner = if codes[0] == "done" {
@@ -132,12 +143,19 @@ async fn what_is_no_good_code_is_all_the_same() {
         world.user("anna", &["student"]).await;
         world.user("bo", &["student"]).await;
         let good = world.reset_code("anna").await;
-        world.send_confirmation("bo", None).await.unwrap();
+        world
+            .send_confirmation("bo", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         let of_another_purpose = world.mailed().await.code();
         let before = world.digest().await;
         let never = format!("prc_{}", "A".repeat(43));
         let cut = &good[..good.len() - 1];
-        let same = said(world.reset_password(&never, "a new one".into()).await);
+        let same = said(
+            world
+                .reset_password(&never, "a new one".into(), &crate::home::FACTS)
+                .await,
+        );
         assert!(same.starts_with("invalid_code "), "{same}");
         for bad in [
             "",
@@ -150,24 +168,37 @@ async fn what_is_no_good_code_is_all_the_same() {
             &format!("{good} "),
         ] {
             assert_eq!(
-                said(world.reset_password(bad, "a new one".into()).await),
+                said(
+                    world
+                        .reset_password(bad, "a new one".into(), &crate::home::FACTS)
+                        .await
+                ),
                 same,
                 "{bad}"
             );
         }
-        assert_eq!(code(world.confirm(&good).await), "invalid_code");
+        assert_eq!(
+            code(world.confirm(&good, &crate::home::FACTS).await),
+            "invalid_code"
+        );
         let accepted = world
-            .accept_invitation(&good, "a new one".into(), None)
+            .accept_invitation(&good, "a new one".into(), None, &crate::home::FACTS)
             .await;
         assert_eq!(code(accepted), "invalid_code");
         // A password that will not do does not use it up.
         assert_eq!(
-            code(world.reset_password(&good, "short".into()).await),
+            code(
+                world
+                    .reset_password(&good, "short".into(), &crate::home::FACTS)
+                    .await
+            ),
             "invalid"
         );
         assert_eq!(world.digest().await, before);
         world.clock.forward(HOUR);
-        let late = world.reset_password(&good, "a new one".into()).await;
+        let late = world
+            .reset_password(&good, "a new one".into(), &crate::home::FACTS)
+            .await;
         assert_eq!(said(late), same);
         world.token("anna", "anna-password").await.unwrap();
         // Forgotten with time.
@@ -183,7 +214,7 @@ async fn a_code_holds_to_its_last_moment() {
         let good = world.reset_code("anna").await;
         world.clock.forward(HOUR - 1);
         world
-            .reset_password(&good, "a new one".into())
+            .reset_password(&good, "a new one".into(), &crate::home::FACTS)
             .await
             .unwrap();
     })
@@ -205,7 +236,9 @@ async fn a_change_of_password_voids_what_was_sent_before() {
             .await
             .unwrap();
         for void in [first, second] {
-            let reset = world.reset_password(&void, "a new one".into()).await;
+            let reset = world
+                .reset_password(&void, "a new one".into(), &crate::home::FACTS)
+                .await;
             assert_eq!(code(reset), "invalid_code");
         }
         let (third, fourth) = {
@@ -216,10 +249,12 @@ async fn a_change_of_password_voids_what_was_sent_before() {
             )
         };
         world
-            .reset_password(&third, "a new one".into())
+            .reset_password(&third, "a new one".into(), &crate::home::FACTS)
             .await
             .unwrap();
-        let reset = world.reset_password(&fourth, "a newer one".into()).await;
+        let reset = world
+            .reset_password(&fourth, "a newer one".into(), &crate::home::FACTS)
+            .await;
         assert_eq!(code(reset), "invalid_code");
         world.token("anna", "a new one").await.unwrap();
     })
@@ -231,7 +266,10 @@ async fn links_lead_where_the_configuration_says() {
     let world = World::new().await;
     world.user("anna", &["student"]).await;
     let allowed = "https://app.school.example/reset?lang=de";
-    world.forgot_password("anna", Some(allowed)).await.unwrap();
+    world
+        .forgot_password("anna", Some(allowed), &crate::home::FACTS)
+        .await
+        .unwrap();
     let mail = world.mailed().await;
     assert!(
         mail.text()
@@ -243,16 +281,27 @@ async fn links_lead_where_the_configuration_says() {
         "https://app.school.example/reset",
         "https://app.school.example/reset?lang=de&x=<b>",
     ] {
-        let refused = said(world.forgot_password("anna", Some(bad)).await);
+        let refused = said(
+            world
+                .forgot_password("anna", Some(bad), &crate::home::FACTS)
+                .await,
+        );
         assert!(refused.starts_with("invalid link: "), "{refused}");
         assert_eq!(
-            said(world.forgot_password("nobody", Some(bad)).await),
+            said(
+                world
+                    .forgot_password("nobody", Some(bad), &crate::home::FACTS)
+                    .await
+            ),
             refused
         );
     }
     assert!(world.deliver().await.is_empty());
     for bad in ["", "a\nb", &"x".repeat(255)] {
-        assert_eq!(code(world.forgot_password(bad, None).await), "invalid");
+        assert_eq!(
+            code(world.forgot_password(bad, None, &crate::home::FACTS).await),
+            "invalid"
+        );
     }
 }
 
@@ -263,9 +312,20 @@ async fn a_server_that_sends_no_mail_says_so() {
     world
         .again(portreeve_service::mail::MailOptions::default())
         .await;
-    let refused = said(world.forgot_password("anna", None).await);
+    let refused = said(
+        world
+            .forgot_password("anna", None, &crate::home::FACTS)
+            .await,
+    );
     assert!(refused.starts_with("mail_off "), "{refused}");
-    assert_eq!(said(world.forgot_password("nobody", None).await), refused);
+    assert_eq!(
+        said(
+            world
+                .forgot_password("nobody", None, &crate::home::FACTS)
+                .await
+        ),
+        refused
+    );
     assert_eq!(world.deliver_next().await.unwrap(), None);
     world.clock.forward(MINUTE);
 }
@@ -275,16 +335,21 @@ async fn what_a_backup_brings_back_is_neither_sent_again_nor_good() {
     let world = World::new().await;
     world.user("anna", &["student"]).await;
     let secret = world.reset_code("anna").await;
-    world.forgot_password("anna", None).await.unwrap();
+    world
+        .forgot_password("anna", None, &crate::home::FACTS)
+        .await
+        .unwrap();
     let file = world.backup().await;
     let (_folder, restored) = world.restored(file).await;
     assert_eq!(restored.deliver_next().await.unwrap(), None);
-    let reset = restored.reset_password(&secret, "a new one".into()).await;
+    let reset = restored
+        .reset_password(&secret, "a new one".into(), &crate::home::FACTS)
+        .await;
     assert_eq!(code(reset), "invalid_code");
     // Where it was taken from nothing has happened.
     world.mailed().await;
     world
-        .reset_password(&secret, "a new one".into())
+        .reset_password(&secret, "a new one".into(), &crate::home::FACTS)
         .await
         .unwrap();
 }
@@ -298,12 +363,16 @@ async fn what_is_done_by_code_is_written_down_without_the_code() {
             world.reset_code("anna").await,
         );
         assert_eq!(
-            code(world.reset_password("prc_x", "a new one".into()).await),
+            code(
+                world
+                    .reset_password("prc_x", "a new one".into(), &crate::home::FACTS)
+                    .await
+            ),
             "invalid_code"
         );
         assert!(audit(&world, "user.reset_password").await.is_empty());
         world
-            .reset_password(&reset, "a new one".into())
+            .reset_password(&reset, "a new one".into(), &crate::home::FACTS)
             .await
             .unwrap();
         let written = audit(&world, "user.reset_password").await;
@@ -321,7 +390,10 @@ async fn what_is_done_by_code_is_written_down_without_the_code() {
             .iter()
             .find(|mail| mail.to == ["new@home.example"])
             .unwrap();
-        world.confirm(&mail.code()).await.unwrap();
+        world
+            .confirm(&mail.code(), &crate::home::FACTS)
+            .await
+            .unwrap();
         let confirmed = audit(&world, "user.confirm").await;
         assert_eq!(confirmed[0]["before"]["email"], "anna@school.example");
         assert_eq!(confirmed[0]["after"]["email"], "new@home.example");

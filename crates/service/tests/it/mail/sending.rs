@@ -21,7 +21,10 @@ async fn what_fails_for_now_is_tried_again_later_and_later() {
             Failing::HangUp(At::Text),
             Failing::Answer(At::Text, 452),
         ];
-        world.forgot_password("anna", None).await.unwrap();
+        world
+            .forgot_password("anna", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         for (number, failing) in failures.into_iter().enumerate() {
             world.sink.fail_next(failing);
             assert_eq!(world.deliver().await, [Again], "{failing:?}");
@@ -36,7 +39,7 @@ async fn what_fails_for_now_is_tried_again_later_and_later() {
         // The code is as old as the mail in which it has arrived.
         world.clock.forward(HOUR - 1);
         world
-            .reset_password(&mail.code(), "a new one".into())
+            .reset_password(&mail.code(), "a new one".into(), &crate::home::FACTS)
             .await
             .unwrap();
     })
@@ -52,7 +55,10 @@ async fn what_fails_for_good_is_given_up_and_written_down() {
             Failing::Answer(At::Text, 554),
         ] {
             world.sink.fail_next(failing);
-            world.forgot_password("anna", None).await.unwrap();
+            world
+                .forgot_password("anna", None, &crate::home::FACTS)
+                .await
+                .unwrap();
             assert_eq!(world.deliver().await, [GivenUp]);
             world.clock.forward(HOUR * 30);
             assert!(world.deliver().await.is_empty());
@@ -77,7 +83,10 @@ async fn after_a_day_it_is_enough() {
     on_both(async |world: World| {
         world.user("anna", &["student"]).await;
         world.sink.fail_always(Some(Failing::Answer(At::Rcpt, 451)));
-        world.forgot_password("anna", None).await.unwrap();
+        world
+            .forgot_password("anna", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         let mut last = vec![];
         for _ in 0..24 * 60 {
             last.extend(world.deliver().await);
@@ -97,7 +106,10 @@ async fn a_server_that_has_the_mail_and_is_rude_gets_it_once() {
     let world = World::new().await;
     world.user("anna", &["student"]).await;
     world.sink.fail_next(Failing::HangUp(At::Quit));
-    world.forgot_password("anna", None).await.unwrap();
+    world
+        .forgot_password("anna", None, &crate::home::FACTS)
+        .await
+        .unwrap();
     assert_eq!(world.deliver().await, [Sent]);
     world.clock.forward(HOUR);
     assert!(world.deliver().await.is_empty());
@@ -109,7 +121,10 @@ async fn a_server_that_does_not_say_whether_it_has_it_gets_it_again_under_the_sa
     let world = World::new().await;
     world.user("anna", &["student"]).await;
     world.sink.fail_next(Failing::Mute);
-    world.forgot_password("anna", None).await.unwrap();
+    world
+        .forgot_password("anna", None, &crate::home::FACTS)
+        .await
+        .unwrap();
     assert_eq!(world.deliver().await, [Again]);
     world.clock.forward(10 * SECOND);
     assert_eq!(world.deliver().await, [Sent]);
@@ -121,7 +136,7 @@ async fn a_server_that_does_not_say_whether_it_has_it_gets_it_again_under_the_sa
     assert_eq!(ids[0], ids[1]);
     // Whichever of them is read.
     world
-        .reset_password(&mails[0].code(), "a new one".into())
+        .reset_password(&mails[0].code(), "a new one".into(), &crate::home::FACTS)
         .await
         .unwrap();
 }
@@ -134,7 +149,10 @@ async fn two_programs_send_each_mail_once() {
         };
         for name in ["anna", "bo", "cleo", "dora"] {
             world.user(name, &["student"]).await;
-            world.forgot_password(name, None).await.unwrap();
+            world
+                .forgot_password(name, None, &crate::home::FACTS)
+                .await
+                .unwrap();
         }
         let all = async |one: Arc<portreeve_service::Portreeve>| {
             let mut sent = 0;
@@ -163,7 +181,10 @@ async fn two_programs_send_each_mail_once() {
 async fn a_mail_whose_sender_died_is_sent_by_the_next() {
     let mut world = World::new().await;
     world.user("anna", &["student"]).await;
-    world.forgot_password("anna", None).await.unwrap();
+    world
+        .forgot_password("anna", None, &crate::home::FACTS)
+        .await
+        .unwrap();
     // Nobody answers at this door, and whoever stands before it is gone before he has given up.
     let door = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let sink = world.sink.port();
@@ -183,7 +204,7 @@ async fn a_mail_whose_sender_died_is_sent_by_the_next() {
     world.clock.forward(5 * MINUTE);
     let mail = world.mailed().await;
     world
-        .reset_password(&mail.code(), "a new one".into())
+        .reset_password(&mail.code(), "a new one".into(), &crate::home::FACTS)
         .await
         .unwrap();
 }
@@ -204,7 +225,10 @@ async fn it_signs_in_where_it_is_told_to() {
         ..mail(0)
     };
     world.again(options).await;
-    world.forgot_password("anna", None).await.unwrap();
+    world
+        .forgot_password("anna", None, &crate::home::FACTS)
+        .await
+        .unwrap();
     // A password that is not taken is somebody's mistake, not the mail's.
     world.sink.fail_next(Failing::Answer(At::Auth, 535));
     assert_eq!(world.deliver().await, [Again]);
@@ -238,7 +262,10 @@ async fn nothing_goes_out_in_the_clear_where_it_must_not() {
             } else {
                 At::Quit
             }));
-        world.forgot_password("anna", None).await.unwrap();
+        world
+            .forgot_password("anna", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         assert_eq!(world.deliver().await, [Again], "{encryption:?}");
         world.clock.forward(25 * HOUR);
         world.sink.fail_next(Failing::HangUp(At::Greeting));
@@ -251,7 +278,10 @@ async fn nothing_goes_out_in_the_clear_where_it_must_not() {
 async fn no_mail_carries_more_headers_than_it_should() {
     let world = World::new().await;
     world.user("anna", &["student"]).await;
-    world.forgot_password("anna", None).await.unwrap();
+    world
+        .forgot_password("anna", None, &crate::home::FACTS)
+        .await
+        .unwrap();
     let mut names = world.mailed().await.header_names();
     names.sort();
     assert_eq!(

@@ -24,7 +24,10 @@ async fn stored_words_take_the_place_of_the_built_in_ones() {
         );
         let set = world.set_template(&root, "reset", own).await.unwrap();
         assert!(!set.built_in && set.updated.is_some());
-        world.forgot_password("anna", None).await.unwrap();
+        world
+            .forgot_password("anna", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         let mail = world.mailed().await;
         let text = format!(
             "Liebe anna: https://school.example/reset?code={}",
@@ -40,7 +43,10 @@ async fn stored_words_take_the_place_of_the_built_in_ones() {
         world.remove_template(&root, "reset").await.unwrap();
         world.remove_template(&root, "reset").await.unwrap();
         assert!(world.template(&root, "reset").await.unwrap().built_in);
-        world.forgot_password("anna", None).await.unwrap();
+        world
+            .forgot_password("anna", None, &crate::home::FACTS)
+            .await
+            .unwrap();
         assert!(world.mailed().await.text().contains("somebody has asked"));
     })
     .await;
@@ -120,7 +126,10 @@ async fn names_are_text_whatever_is_in_them() {
         ..NewUser::default()
     };
     world.create_user(&world.operator(), new).await.unwrap();
-    world.forgot_password(evil, None).await.unwrap();
+    world
+        .forgot_password(evil, None, &crate::home::FACTS)
+        .await
+        .unwrap();
     let mail = world.mailed().await;
     let html = mail.part("text/html").unwrap();
     assert!(

@@ -227,7 +227,9 @@ impl World {
 
     /// A code for a new password, as its reader has it.
     pub async fn reset_code(&self, login: &str) -> String {
-        self.forgot_password(login, None).await.unwrap();
+        self.forgot_password(login, None, &crate::home::FACTS)
+            .await
+            .unwrap();
         self.mailed().await.code()
     }
 }
