@@ -120,7 +120,9 @@ impl Portreeve {
     ) -> Result<(), ServiceError> {
         let Some(username) = username else {
             let email = &confirmation.email;
-            return self.ask_mail(TemplateText::CONFIRM, email, None, None).await;
+            return self
+                .ask_mail(TemplateText::CONFIRM, email, None, None)
+                .await;
         };
         if self.store.system().username_exists(&username).await? {
             return Err(ServiceError::UserExists);

@@ -202,7 +202,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         SESSIONS,
         "How long sessions hold, and what their tokens look like",
     ),
-    ("throttle", "How often one may try to sign in, sign up and ask for mail"),
+    (
+        "throttle",
+        "How often one may try to sign in, sign up and ask for mail",
+    ),
     (
         "subscriptions",
         "How many may be told of changes, and how far behind they may be",

@@ -37,7 +37,9 @@ async fn mails_that_stay_are_found() {
         let found = home.diagnose(&home.operator()).await.unwrap().findings;
         found.iter().any(|one| one.id == "mail-failing")
     };
-    home.forgot_password("vera", None).await.unwrap();
+    home.forgot_password("vera", None, &crate::home::FACTS)
+        .await
+        .unwrap();
     assert!(!ids().await);
     home.clock.forward(6 * MINUTE);
     assert!(ids().await);
