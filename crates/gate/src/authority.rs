@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_policy::{Beyond, Binding, Holding, Writer};
+use portreeve_policy::{Beyond, Binding, BoundTo, Holding, Snapshot, Writer};
 
 use crate::{
     Author, Authored, Authorized, Bind, Caller, Gate, Judged, Principal, Rebind, Refused, Unbind,
@@ -48,6 +48,16 @@ impl Authority {
         self.ask(|writer| writer.may_unbind(before, place))
     }
 
+    /// Whether the caller may have others read as a role of this name does. One that is not there is answered like one that
+    /// goes beyond what he holds.
+    pub(crate) fn may_lend(&self, snapshot: &Arc<Snapshot>, role: &str) -> Result<(), Refused> {
+        if snapshot.role_alone(role).is_none() {
+            return Err(Refused::Beyond(None));
+        }
+        let what = BoundTo::Role(role.into());
+        self.ask(|writer| writer.contains(&Holding::of(snapshot, &what)))
+    }
+
     // What somebody else holds is not told of.
     fn ask(&self, question: impl FnOnce(&Writer) -> Result<(), Beyond>) -> Result<(), Refused> {
         match &self.writer {
@@ -66,7 +76,7 @@ impl Gate {
         let (snapshot, now) = (&caller.snapshot, caller.context.now);
         let own = match caller.principal {
             Principal::User(_) => Holding::of_account(snapshot, &caller.bindings, now),
-            Principal::Anonymous | Principal::Operator => {
+            Principal::Anonymous | Principal::Share { .. } | Principal::Operator => {
                 Holding::of_roles(snapshot, &caller.roles)
             }
         };

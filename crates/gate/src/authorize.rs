@@ -13,8 +13,8 @@ use portreeve_model::{
     CollectionId, CollectionName, FieldId, FieldType, Literal, Page, Query, RecordQuery, Value,
 };
 use portreeve_policy::{
-    Access, ActionId, Context, DeleteTemplate, READ_COUNT, READ_MANY, READ_ONE, RequestFacts,
-    Rights, RoleSet, Scope, Snapshot, WriteKind, WriteTemplate,
+    Access, ActionId, Context, DeleteTemplate, Neighbourhood, READ_COUNT, READ_MANY, READ_ONE,
+    RequestFacts, Rights, RoleSet, Scope, Snapshot, WriteKind, WriteTemplate,
 };
 
 use crate::cache::Cache;
@@ -35,6 +35,7 @@ pub struct Gate {
     writes: Cache<WriteKey, CachedWrite>,
     deletes: Cache<(u64, u64, bool), DeleteTemplate>,
     pub(crate) narrowed: Cache<(u64, u64), Rights>,
+    pub(crate) neighbourhoods: Cache<(u64, Neighbourhood), RoleSet>,
 }
 
 // The roles in force and all that narrows them.
@@ -96,6 +97,7 @@ impl Gate {
             writes: Cache::new(4_096),
             deletes: Cache::new(1_024),
             narrowed: Cache::new(4_096),
+            neighbourhoods: Cache::new(1_024),
         }
     }
 
@@ -124,6 +126,7 @@ impl Gate {
         self.writes.clear();
         self.deletes.clear();
         self.narrowed.clear();
+        self.neighbourhoods.clear();
     }
 
     /// Says that a user's bindings, status, password or keys have changed: whoever was admitted before is admitted anew.
@@ -152,7 +155,7 @@ impl Gate {
             return false;
         }
         match &caller.principal {
-            Principal::User(user) => {
+            Principal::User(user) | Principal::Share { creator: user, .. } => {
                 let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
                 epochs.get(user).is_none_or(|epoch| *epoch == caller.epoch)
             }
@@ -272,7 +275,7 @@ impl Gate {
         narrowing.fold(ask(&caller.roles), |own, more| self.join(own, ask(more)))
     }
 
-    fn join(&self, own: Arc<Rights>, narrowing: Arc<Rights>) -> Arc<Rights> {
+    pub(crate) fn join(&self, own: Arc<Rights>, narrowing: Arc<Rights>) -> Arc<Rights> {
         let key = (own.id(), narrowing.id());
         if let Some(joined) = self.narrowed.get(&key) {
             return joined;

@@ -13,6 +13,13 @@ pub enum Principal {
     User(Arc<str>),
     /// Nobody signed in.
     Anonymous,
+    /// Whoever has opened a share, by the share's id; whose rights it shows. Never that user.
+    Share {
+        /// The share's id.
+        share: Arc<str>,
+        /// Its creator's id.
+        creator: Arc<str>,
+    },
     /// Whoever holds the data folder: the command line and the first start.
     Operator,
 }
@@ -56,7 +63,7 @@ impl Caller {
     pub fn user(&self) -> Option<&Arc<str>> {
         match &self.principal {
             Principal::User(id) => Some(id),
-            Principal::Anonymous | Principal::Operator => None,
+            Principal::Anonymous | Principal::Share { .. } | Principal::Operator => None,
         }
     }
 

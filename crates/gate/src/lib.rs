@@ -41,6 +41,7 @@ mod plan;
 mod planner;
 mod refused;
 mod sessions;
+mod shares;
 mod simulate;
 mod subscribe;
 
@@ -55,5 +56,6 @@ pub use operation::*;
 pub use plan::*;
 pub use refused::Refused;
 pub use sessions::{EndSessions, Which};
+pub use shares::*;
 pub use simulate::{Eyes, Simulate, Simulated, WhoCan};
 pub use subscribe::{Subscribe, SubscribeRequest};

@@ -22,7 +22,7 @@ use portreeve_policy::{
     Snapshot, UPDATE_ONE,
 };
 
-use crate::{Authorized, Caller, Gate, Principal, Refused};
+use crate::{Authorized, Caller, Gate, Principal, Refused, Shared};
 
 /// What an answer to a read depends on: a caller's own eyes, or those he looks through.
 #[derive(Clone, Copy)]
@@ -37,6 +37,12 @@ impl<'a> From<&'a Caller> for Eyes<'a> {
 impl<'a> From<&'a Simulated> for Eyes<'a> {
     fn from(simulated: &'a Simulated) -> Self {
         Self(&simulated.caller)
+    }
+}
+
+impl<'a> From<&'a Shared> for Eyes<'a> {
+    fn from(shared: &'a Shared) -> Self {
+        Self(shared.caller())
     }
 }
 
@@ -58,6 +64,11 @@ impl<'a> Eyes<'a> {
     /// The roles in force.
     pub fn roles(self) -> &'a Arc<RoleSet> {
         self.0.roles()
+    }
+
+    /// Whether he has less than his own rights.
+    pub fn is_narrowed(self) -> bool {
+        self.0.is_narrowed()
     }
 
     /// The facts of the request.

@@ -85,6 +85,24 @@ pub const SYSTEM_COLLECTIONS: &[(&str, &[SystemColumn])] = &[
         ],
     ),
     (
+        "shares",
+        &[
+            ("id", FieldType::Text, false),
+            ("name", FieldType::Text, false),
+            ("collection", FieldType::Text, false),
+            ("record", FieldType::Text, false),
+            ("role", FieldType::Text, true),
+            ("fields", FieldType::Json, true),
+            ("protected", FieldType::Boolean, false),
+            ("from", FieldType::Timestamp, true),
+            ("until", FieldType::Timestamp, true),
+            ("max_uses", FieldType::Integer, true),
+            ("times_used", FieldType::Integer, false),
+            ("created_by", FieldType::Text, false),
+            ("created", FieldType::Timestamp, false),
+        ],
+    ),
+    (
         "audit",
         &[
             ("id", FieldType::Integer, false),

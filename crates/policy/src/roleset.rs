@@ -20,8 +20,8 @@ mod kept;
 
 pub(crate) use kept::{RoleSets, ScopeKey};
 
-// Role, restriction, addresses by identity, and whether it is held by everyone.
-type EntryKey = (usize, Option<Vec<CollectionId>>, Vec<usize>, bool);
+// Role, restriction, addresses by identity, whether it is held by everyone, and whether only its denies count.
+type EntryKey = (usize, Option<Vec<CollectionId>>, Vec<usize>, bool, bool);
 
 /// The roles in force, ready to be asked.
 pub struct RoleSet {
@@ -40,6 +40,8 @@ pub(crate) struct RoleEntry {
     pub addresses: Vec<Arc<[IpNet]>>,
     // Held by whoever comes: anonymous, everyone, fallback.
     pub public: bool,
+    // Its allows do not count.
+    pub denies_only: bool,
 }
 
 impl RoleEntry {
@@ -50,6 +52,7 @@ impl RoleEntry {
             clip: None,
             addresses: vec![],
             public: false,
+            denies_only: false,
         }
     }
 }
@@ -99,6 +102,16 @@ pub struct Admission {
 impl Snapshot {
     /// The roles in force for a user with these bindings at `now`. Bindings to what no longer exists give nothing.
     pub fn admit(&self, bindings: &[Binding], now: i64) -> Admission {
+        self.admission(bindings, now, true)
+    }
+
+    /// The same without what is allowed to whoever comes: what everyone and the fallback role deny is denied still. What
+    /// an account can share.
+    pub fn admit_bound(&self, bindings: &[Binding], now: i64) -> Admission {
+        self.admission(bindings, now, false)
+    }
+
+    fn admission(&self, bindings: &[Binding], now: i64, public_allows: bool) -> Admission {
         let mut keys: Vec<EntryKey> = vec![];
         let mut entries = vec![];
         let mut valid_until: Option<i64> = None;
@@ -121,6 +134,12 @@ impl Snapshot {
             .all(|binding| binding.to == BoundTo::Role("user".into()));
         if only_user {
             self.fallback_entry(&mut keys, &mut entries);
+        }
+        if !public_allows {
+            for (key, entry) in keys.iter_mut().zip(&mut entries) {
+                key.4 = entry.public;
+                entry.denies_only = entry.public;
+            }
         }
         Admission {
             roles: self.intern(keys, entries),
@@ -146,6 +165,14 @@ impl Snapshot {
             self.entry(place, None, vec![], false, &mut keys, &mut entries);
         }
         self.public_entry("everyone", &mut keys, &mut entries);
+        Some(self.intern(keys, entries))
+    }
+
+    /// This role by itself, without what everyone may do. `None` where it does not exist.
+    pub fn role_alone(&self, role: &str) -> Option<Arc<RoleSet>> {
+        let (mut keys, mut entries) = (vec![], vec![]);
+        let place = *self.role_places.get(role)?;
+        self.entry(place, None, vec![], false, &mut keys, &mut entries);
         Some(self.intern(keys, entries))
     }
 
@@ -246,6 +273,7 @@ impl Snapshot {
             clip.as_ref().map(|clip| clip.iter().copied().collect()),
             identity,
             public,
+            false,
         );
         if !keys.contains(&key) {
             keys.push(key);
@@ -254,6 +282,7 @@ impl Snapshot {
                 clip,
                 addresses,
                 public,
+                denies_only: false,
             });
         }
     }
@@ -303,11 +332,12 @@ impl RoleSet {
         context: &Context,
     ) -> Option<Arc<str>> {
         let receptive = |entry: &&RoleEntry| {
-            entry
-                .role
-                .when
-                .as_ref()
-                .is_none_or(|when| eval_when(when, context) == Some(true))
+            !entry.denies_only
+                && entry
+                    .role
+                    .when
+                    .as_ref()
+                    .is_none_or(|when| eval_when(when, context) == Some(true))
                 && entry
                     .addresses
                     .iter()
@@ -330,6 +360,12 @@ impl RoleSet {
     /// The keys of its roles: `$user.roles`.
     pub fn keys(&self) -> &Arc<[Arc<str>]> {
         &self.keys
+    }
+
+    /// Whether a role of this name is bound, and not merely everybody's.
+    pub fn holds(&self, role: &str) -> bool {
+        let mut bound = self.entries.iter().filter(|entry| !entry.public);
+        bound.any(|entry| &*entry.role.key == role)
     }
 
     /// Yes, no, or depends, for an action on records. The table behind it is made at the first question.
@@ -374,6 +410,7 @@ impl RoleSet {
                 || entry.role.implicit_allow
                 || !entry.role.wild.is_empty()
                 || entry.clip.is_some()
+                || entry.denies_only
             {
                 for collection in snapshot.catalog.iter() {
                     let state = &mut states[collection.id.0 as usize];
@@ -614,8 +651,9 @@ impl RoleEntry {
         snapshot: &Snapshot,
         id: CollectionId,
         bits: u16,
-        mut each: impl FnMut(&Arc<Body>, u16, u16),
+        each: impl FnMut(&Arc<Body>, u16, u16),
     ) {
+        let mut each = self.counting(each);
         if self.role.administrator {
             each(plain_allow(), IMPLICIT, bits);
             return;
@@ -656,6 +694,18 @@ impl RoleEntry {
         }
     }
 
+    // Leaves out what does not count.
+    fn counting(
+        &self,
+        mut each: impl FnMut(&Arc<Body>, u16, u16),
+    ) -> impl FnMut(&Arc<Body>, u16, u16) {
+        move |body, position, bits| {
+            if !self.denies_only || body.effect == Effect::Deny {
+                each(body, position, bits);
+            }
+        }
+    }
+
     fn is_excepted(&self, wild: &WildEntry, id: CollectionId) -> bool {
         wild.except != 0 && self.role.excepts[wild.except as usize - 1].contains(&id)
     }
@@ -668,6 +718,8 @@ impl RoleEntry {
         development: bool,
         each: &mut impl FnMut(&Arc<Body>, u16),
     ) {
+        let mut counting = self.counting(|body, position, _| each(body, position));
+        let mut each = |body: &Arc<Body>, position| counting(body, position, 0);
         let name = snapshot.actions.name(action);
         let sensitive = ["access.", "policy.", "data.raw.", "data.schema."]
             .iter()

@@ -84,6 +84,12 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// Shares: list them, end one
+    Share {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Shares,
+    },
     /// Ask whether a user may do something. Exit code 0: allowed, 1: denied
     Can(Can),
     /// Say what a decision id of an answer stands for, and why it fell as it did
@@ -446,6 +452,23 @@ pub struct UpdateUser {
     pub values: Option<String>,
     #[command(flatten)]
     pub data: Data,
+}
+
+/// What to do with shares.
+#[derive(Subcommand)]
+pub enum Shares {
+    /// List them, the newest first: at most 1,000
+    List {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// End one: whoever has opened it sees nothing any more
+    End {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        data: Data,
+    },
 }
 
 /// What to do with roles, or with profiles.

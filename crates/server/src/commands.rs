@@ -18,6 +18,7 @@ mod rights;
 mod role;
 mod serve;
 mod session;
+mod share;
 mod template;
 mod test;
 mod user;
@@ -53,6 +54,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode, Failure>
         Command::Template { command } => template::run(command, output).await,
         Command::Mail { command } => mail::run(command, output).await,
         Command::Doctor { data } => doctor::run(&data, output).await,
+        Command::Share { command } => share::run(command, output).await,
         Command::Can(can) => can::run(can, output).await,
         Command::WhoCan(asked) => who_can::run(asked, output).await,
         Command::Rights { user, data } => rights::run(&user, &data, output).await,

@@ -121,6 +121,11 @@ impl Portreeve {
         let Some(token) = token else {
             return Ok(self.anonymous(now, request));
         };
+        if tokens::is_of_share(token) {
+            // It only shows, and is no account: what looks asks for [`Portreeve::shared`].
+            self.shared(token, request).await?;
+            return Err(ServiceError::Forbidden);
+        }
         let (known, caller) = match self.remembered(&tokens::hash(token), now, &request)? {
             Some(known) => known,
             None => {

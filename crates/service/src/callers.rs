@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_gate::Caller;
 
+use crate::shares::Visitors;
 use crate::tokens::TokenHash;
 
 const SHARDS: usize = 16;
@@ -36,6 +37,8 @@ pub(crate) struct Callers {
     shards: [RwLock<Shard>; SHARDS],
     // The connection on which we hear what ends them: what is heard on another one is not about all of them.
     informed: AtomicU64,
+    /// Those who look at shares.
+    pub visitors: Visitors,
     // Who comes without a token, under the policy last seen.
     anonymous: RwLock<Option<Caller>>,
 }
@@ -99,6 +102,7 @@ impl Callers {
     }
 
     pub fn clear(&self) {
+        self.visitors.clear();
         for shard in &self.shards {
             shard
                 .write()

@@ -20,6 +20,8 @@ pub const REFERENCED: &str = "referenced";
 pub const POLICY_CHANGED: &str = "policy_changed";
 /// Name or password is wrong.
 pub const WRONG_CREDENTIALS: &str = "wrong_credentials";
+/// A share is unknown, cannot be opened now, or the password is wrong.
+pub const SHARE_NOT_OPENED: &str = "share_not_opened";
 /// The session token is unknown, ended or malformed.
 pub const INVALID_TOKEN: &str = "invalid_token";
 /// Too many attempts, or requests, in too short a time.
@@ -102,7 +104,7 @@ pub const UNCONDITIONAL: &str = "unconditional_change";
 pub const TOO_MANY_SUBSCRIPTIONS: &str = "too_many_subscriptions";
 
 /// All of them.
-pub const ALL: [&str; 49] = [
+pub const ALL: [&str; 50] = [
     THROTTLED,
     REGISTRATION_CLOSED,
     TOO_MANY_SUBSCRIPTIONS,
@@ -120,6 +122,7 @@ pub const ALL: [&str; 49] = [
     REFERENCED,
     POLICY_CHANGED,
     WRONG_CREDENTIALS,
+    SHARE_NOT_OPENED,
     INVALID_TOKEN,
     BUSY,
     UNAVAILABLE,

@@ -6,7 +6,7 @@ mod explained;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portreeve_gate::{Caller, Principal};
+use portreeve_gate::{Eyes, Principal};
 use portreeve_model::MICROS;
 use portreeve_policy::RequestFacts;
 use portreeve_store::KeptDecision;
@@ -72,6 +72,8 @@ pub enum DeniedPrincipal {
     User,
     /// Nobody signed in.
     Anonymous,
+    /// Whoever has opened a share; `user` is the share's id.
+    Share,
     /// The command line.
     Operator,
     /// It came to an end before it was known who asked.
@@ -226,7 +228,7 @@ impl Portreeve {
     /// where it was no denial. A face calls this where it makes its answer of an error, and tells its caller the id.
     pub fn remember_denial(
         &self,
-        caller: Option<&Caller>,
+        caller: Option<Eyes<'_>>,
         facts: &RequestFacts,
         asked: DeniedAsk,
         error: &ServiceError,
@@ -235,9 +237,12 @@ impl Portreeve {
             return None;
         }
         let id = self.new_id();
-        let (principal, user) = match caller.map(Caller::principal) {
+        let (principal, user) = match caller.map(Eyes::principal) {
             None => (DeniedPrincipal::Unknown, None),
             Some(Principal::User(user)) => (DeniedPrincipal::User, Some(user.to_string())),
+            Some(Principal::Share { share, .. }) => {
+                (DeniedPrincipal::Share, Some(share.to_string()))
+            }
             Some(Principal::Anonymous) => (DeniedPrincipal::Anonymous, None),
             Some(Principal::Operator) => (DeniedPrincipal::Operator, None),
         };
@@ -256,7 +261,7 @@ impl Portreeve {
             answer: error.code().to_owned(),
             principal,
             user,
-            narrowed: caller.is_some_and(Caller::is_narrowed),
+            narrowed: caller.is_some_and(Eyes::is_narrowed),
             face: text(&facts.face),
             operation: text(&facts.operation),
             method: text(&facts.method),

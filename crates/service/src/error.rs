@@ -71,6 +71,9 @@ pub enum ServiceError {
     /// Name or password is wrong, or the account may not sign in: the same answer for all.
     #[error("name or password is wrong")]
     WrongCredentials,
+    /// A share is unknown, cannot be opened now, or the password is wrong: the same answer for all.
+    #[error("there is no share to be opened like this")]
+    ShareNotOpened,
     /// The session is unknown, has ended or is malformed.
     #[error("the session is unknown or has ended; sign in again")]
     InvalidToken,
@@ -240,6 +243,7 @@ impl ServiceError {
             Self::Referenced => codes::REFERENCED,
             Self::PolicyChanged => codes::POLICY_CHANGED,
             Self::WrongCredentials => codes::WRONG_CREDENTIALS,
+            Self::ShareNotOpened => codes::SHARE_NOT_OPENED,
             Self::InvalidToken => codes::INVALID_TOKEN,
             Self::Throttled { .. } => codes::THROTTLED,
             Self::Busy | Self::TablesChanged => codes::BUSY,

@@ -68,6 +68,7 @@ mod records;
 mod registration;
 mod sessions;
 mod setup;
+mod shares;
 mod stale;
 mod subscribe;
 mod templates;
@@ -114,6 +115,7 @@ pub use records::Written;
 pub use registration::{NewRegistration, Registered, Registration};
 pub use sessions::{How, Mode, RefreshToken, SessionView, SignedIn};
 pub use setup::SETUP_ATTEMPTS;
+pub use shares::{Opened, ShareChange, ShareRequest};
 pub use subscribe::{EndReason, Happening, ResetReason, Subscription, SubscriptionLimits};
 pub use templates::{MailView, NewTemplate, TemplateView};
 pub use throttle::{Budget, Limit};
@@ -122,7 +124,8 @@ pub use users::{MadeUser, NewUser, PastUser, RESERVED_KEYS, UserChange, UserFiel
 // Faces may not use the gate, the policy or the store: what they need of them in order to ask comes through here.
 pub use portreeve_gate::{
     AggregateRequest, Asked, AskedWhat, Caller, Eyes, ListRequest, MAX_SELECTED, MAX_STEPS,
-    MassRequest, Principal, Rebind, Sent, Simulated, SubscribeRequest, UNCONFIRMED, take_literals,
+    MassRequest, Principal, Rebind, Sent, Shared, Simulated, SubscribeRequest, UNCONFIRMED,
+    take_literals,
 };
 pub use portreeve_policy::{
     Binding, BoundTo, Document, Place, Precondition, Problem, RequestFacts, RuleError,
@@ -130,7 +133,8 @@ pub use portreeve_policy::{
 };
 pub use portreeve_store::{
     AuditFault, AuditFinding, AuditHead, AuditReport, Backup, BackupError, BackupTable, FeedLimits,
-    Location, Progress, ReadOutcome, Restored, Stage, StoredSession, Synchronous, Told, ToldKind,
+    Location, Progress, ReadOutcome, Restored, Stage, StoredSession, StoredShare, Synchronous,
+    Told, ToldKind,
 };
 
 /// One running Portreeve: a data folder, the policy in force, and everything that can be asked of them. Shared by all

@@ -29,8 +29,11 @@ pub struct Me {
     /// The account; absent for requests without a session and for the command line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<MeUser>,
-    /// `user`, `anonymous` or `operator`.
+    /// `user`, `share`, `anonymous` or `operator`.
     pub principal: &'static str,
+    /// The share that was opened, instead of an account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<String>,
     /// The roles in force.
     pub roles: Vec<String>,
     /// Whether one of them may do everything.
@@ -106,6 +109,10 @@ impl Portreeve {
     pub fn me<'a>(&self, eyes: impl Into<Eyes<'a>>) -> Me {
         let caller = eyes.into();
         let snapshot = caller.snapshot();
+        let share = match caller.principal() {
+            Principal::Share { share, .. } => Some(&**share),
+            _ => None,
+        };
         let mut collections: Vec<CollectionRights> = snapshot
             .catalog()
             .iter()
@@ -125,13 +132,17 @@ impl Portreeve {
             user: me_user(caller),
             principal: match caller.principal() {
                 Principal::User(_) => "user",
+                Principal::Share { .. } => "share",
                 Principal::Anonymous => "anonymous",
                 Principal::Operator => "operator",
             },
+            share: share.map(str::to_owned),
+            // Whoever has opened a share is not told what its creator holds.
             roles: caller
                 .roles()
                 .keys()
                 .iter()
+                .filter(|_| share.is_none())
                 .map(ToString::to_string)
                 .collect(),
             administrator: self.gate.is_administrator(caller),

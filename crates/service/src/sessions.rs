@@ -327,6 +327,7 @@ impl Portreeve {
                 let end = async move { store.system().end_session_by_refresh(hash, family).await };
                 self.forget_ended(end).await??
             }
+            Some(Shown::Share) => return self.close_share(token).await,
             _ => {
                 let credential = self.credential(token, request).await?;
                 let end = async move { store.system().end_session(credential.session).await };
@@ -491,8 +492,8 @@ impl Portreeve {
                     signed: true,
                 })
             }
-            // A refresh token is none for requests.
-            Some(Shown::Refresh) | None => Err(ServiceError::InvalidToken),
+            // A refresh token is none for requests, and whoever has opened a share is nobody's session.
+            Some(Shown::Refresh | Shown::Share) | None => Err(ServiceError::InvalidToken),
         }
     }
 }
@@ -512,4 +513,18 @@ pub(crate) struct Credential {
 
 fn idle(face: &FaceSettings, now: i64) -> Option<i64> {
     face.sessions.idle.map(|idle| later(now, idle))
+}
+
+// Whether there was a record.
+#[derive(Default)]
+pub(crate) struct Seen(pub bool);
+
+impl portreeve_model::RecordSink for Seen {
+    fn record(&mut self, _columns: &portreeve_model::Columns, _cells: &dyn portreeve_model::Cells) {
+        self.0 = true;
+    }
+
+    fn reset(&mut self) {
+        self.0 = false;
+    }
 }

@@ -240,7 +240,7 @@ impl Portreeve {
     ) -> Result<Place, ServiceError> {
         let who = match caller.principal() {
             Principal::User(user) => Who::User(Arc::clone(user)),
-            Principal::Anonymous => Who::Nobody(facts.ip.map(network)),
+            Principal::Anonymous | Principal::Share { .. } => Who::Nobody(facts.ip.map(network)),
             Principal::Operator => Who::Operator,
         };
         let limits = self.subscriptions.limits;
@@ -399,6 +399,7 @@ fn stamp(subscribe: &Authorized<Subscribe>, request: &SubscribeRequest) -> u32 {
     let mut hasher = DefaultHasher::new();
     match subscribe.principal() {
         Principal::User(user) => user.hash(&mut hasher),
+        Principal::Share { share, .. } => (3_u8, share).hash(&mut hasher),
         Principal::Anonymous => 1_u8.hash(&mut hasher),
         Principal::Operator => 2_u8.hash(&mut hasher),
     }

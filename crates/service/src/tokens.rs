@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 const SESSION: &str = "prt_";
 /// What every refresh token begins with.
 const REFRESH: &str = "prr_";
+/// What every token of a share begins with.
+const SHARE: &str = "prs_";
 /// What the codes in mails begin with.
 const CODE: &str = "prc_";
 const BYTES: usize = 32;
@@ -34,6 +36,8 @@ pub(crate) enum Shown {
     Signed,
     /// A refresh token, which is none for requests.
     Refresh,
+    /// A token of a share.
+    Share,
 }
 
 /// What kind of token this is, by its looks.
@@ -42,6 +46,8 @@ pub(crate) fn shown(token: &str, signed_prefix: &str) -> Option<Shown> {
         (token.len() == LENGTH).then_some(Shown::Session)
     } else if token.starts_with(REFRESH) {
         Some(Shown::Refresh)
+    } else if is_of_share(token) {
+        (token.len() == LENGTH).then_some(Shown::Share)
     } else {
         let signed = token.strip_prefix(signed_prefix)?;
         (signed.bytes().filter(|byte| *byte == b'.').count() == 2).then_some(Shown::Signed)
@@ -51,6 +57,16 @@ pub(crate) fn shown(token: &str, signed_prefix: &str) -> Option<Shown> {
 /// A new token of a session.
 pub(crate) fn new_token(entropy: &dyn Entropy) -> String {
     format!("{SESSION}{}", new_handle(entropy))
+}
+
+/// A new token of a share.
+pub(crate) fn new_share_token(entropy: &dyn Entropy) -> String {
+    format!("{SHARE}{}", new_handle(entropy))
+}
+
+/// Whether it can be nothing but a token of a share.
+pub(crate) fn is_of_share(token: &str) -> bool {
+    token.starts_with(SHARE)
 }
 
 /// A new handle, by which a signed token names its session.
@@ -172,6 +188,9 @@ mod tests {
         }
         let refresh = Refresh::first(&Counting).text();
         assert_eq!(shown(&refresh, ""), Some(Shown::Refresh));
+        let share = new_share_token(&Counting);
+        assert_eq!(shown(&share, ""), Some(Shown::Share));
+        assert_eq!(shown(&share[..LENGTH - 1], ""), None);
         // A code is never taken for a token, nor a token for a code.
         let code = new_code(&Counting);
         assert!(code_hash(&code).is_some());

@@ -47,7 +47,7 @@ pub use system::{
     Accept, Account, AccountSummary, Administrator, AskedMail, Backlog, Begun, ClaimedMail,
     Counted, Credential, GoodCode, MailOutcome, MailUser, Member, NewRefresh, NewSession, Prepare,
     PreparedMail, Proof, QueuedMail, Renewal, Rotated, Rotation, SessionFacts, SessionUse,
-    StoredPolicy, StoredSession, StoredTemplate, System, Through,
+    ShareOutcome, StoredPolicy, StoredSession, StoredShare, StoredTemplate, System, Through,
 };
 
 pub use work::decisions::KeptDecision;

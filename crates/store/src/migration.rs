@@ -45,6 +45,7 @@ pub(crate) const SQLITE: &[Migration] = migrations!(
     (3, "audit", "0003_audit"),
     (4, "sessions", "0004_sessions"),
     (5, "mail", "0005_mail"),
+    (7, "shares", "0007_shares"),
     (10, "audit_chain", "0010_audit_chain"),
 );
 
@@ -60,6 +61,7 @@ pub(crate) const POSTGRES: &[Migration] = migrations!(
     (3, "audit", "0003_audit"),
     (4, "sessions", "0004_sessions"),
     (5, "mail", "0005_mail"),
+    (7, "shares", "0007_shares"),
     (10, "audit_chain", "0010_audit_chain"),
 );
 

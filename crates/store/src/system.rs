@@ -7,6 +7,7 @@ mod health;
 mod insight;
 mod mail;
 mod sessions;
+mod shares;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use sessions::{
     Begun, NewRefresh, NewSession, Proof, Renewal, Rotated, Rotation, SessionFacts, SessionUse,
     StoredSession, Through,
 };
+pub use shares::{ShareOutcome, StoredShare};
 
 /// The named system statements of a [`Store`].
 pub struct System<'a> {

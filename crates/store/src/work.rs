@@ -15,6 +15,7 @@ pub(crate) mod policy;
 pub(crate) mod rebinding;
 pub(crate) mod seal;
 pub(crate) mod sessions;
+pub(crate) mod shares;
 pub(crate) mod system;
 pub(crate) mod templates;
 pub(crate) mod writes;
@@ -218,7 +219,7 @@ pub(crate) async fn check_versions<O, X: Transaction>(
     authorized: &Authorized<O>,
 ) -> Result<(), StoreError> {
     let user = match authorized.principal() {
-        Principal::User(user) => Some(&**user),
+        Principal::User(user) | Principal::Share { creator: user, .. } => Some(&**user),
         Principal::Anonymous | Principal::Operator => None,
     };
     transaction.under(authorized.snapshot());

@@ -10,6 +10,7 @@ mod operation;
 mod predicate;
 mod rights;
 pub(crate) mod schema;
+mod share;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -24,6 +25,7 @@ pub use change::{change, perform};
 pub use operation::{Condition, Done, Inner, Item, Mass, Members, Operation, What};
 use predicate::At;
 use schema::Collection;
+pub use share::Share;
 use write::Write;
 
 /// The fields of a record by name, the key among them. A field that is absent is null.
@@ -51,6 +53,8 @@ pub struct Subject {
     pub narrowed_to: Option<Vec<String>>,
     /// Permissions that must allow, too.
     pub scope: Option<Scope>,
+    /// The share that is looked at; the rest says who its creator is.
+    pub share: Option<Share>,
     /// The claims of the token.
     pub claims: serde_json::Map<String, serde_json::Value>,
     /// `ip`, `method`, `face`, `operation`.

@@ -1,20 +1,19 @@
 //! A random world in a real store behind a real gate, asked the same questions as the referee.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portreeve_gate::{
-    AggregateRequest, ApplyPolicy, Asked, AskedWhat, Caller, CreateUser, CredentialFacts, Gate,
-    ListRequest, Refused, Sent, take_literals,
+    AggregateRequest, ApplyPolicy, Asked, AskedWhat, Caller, CreateUser, Eyes, Gate, ListRequest,
+    Refused, Sent, take_literals,
 };
 use portreeve_model::{
     Aggregate, AggregateQuery, Cell, Clock, Collection, CollectionName, Columns, Entropy,
     FieldType, OVERFLOW, Page, Query, RecordQuery, RecordSink, Value, read_entries,
     write_json_record,
 };
-use portreeve_policy::{Binding, Document, Precondition, Refusal, RequestFacts, Snapshot};
+use portreeve_policy::{Binding, Document, Precondition, Refusal, Snapshot};
 use portreeve_store::{
     ChangeResult, ChangedRecord, Location, ReadOutcome, Store, StoreError, StoreOptions,
     Synchronous, WriteOutcome,
@@ -24,6 +23,7 @@ use crate::naive::{Aggregates, Answer, Record, Request, Subject, World};
 
 mod home;
 mod operation;
+mod shared;
 
 use home::Home;
 pub use home::{Folder, On};
@@ -348,36 +348,11 @@ impl StoredWorld {
 
     /// A subject admitted by the gate.
     pub fn caller(&self, subject: &Subject) -> Caller {
-        let text = |name: &str| {
-            subject
-                .request
-                .get(name)
-                .map(|value| Arc::from(value.as_str()))
-        };
-        let request = RequestFacts {
-            ip: subject
-                .request
-                .get("ip")
-                .and_then(|ip| ip.parse::<IpAddr>().ok()),
-            method: text("method"),
-            face: text("face"),
-            operation: text("operation"),
-            id: None,
-        };
+        let request = self.request_facts(subject);
         let caller = match &subject.user {
             None => self.gate.anonymous(subject.now, request),
             Some(user) => {
-                let row = self.world.users.get(user).cloned().unwrap_or_default();
-                let attributes: HashMap<Arc<str>, Value> = row
-                    .into_iter()
-                    .map(|(name, value)| (Arc::from(name), value))
-                    .collect();
-                let facts = CredentialFacts {
-                    user: Arc::from(user.as_str()),
-                    attributes: Arc::new(attributes),
-                    bindings: subject.bindings.clone(),
-                    epoch: 0,
-                };
+                let facts = self.facts(subject, user);
                 self.gate.admit(&facts, subject.now, request)
             }
         };
@@ -460,56 +435,7 @@ impl StoredWorld {
             return Answer::NotFound;
         }
         match request {
-            Request::Read { collection, key } => {
-                let collection = self.collection(collection);
-                let query = RecordQuery {
-                    collection: collection.name.clone(),
-                    fields: None,
-                    expand: vec![],
-                };
-                let read = match self.gate.record(caller, query, key) {
-                    Ok(read) => read,
-                    // A collection that is known but not to be read record by record shows none.
-                    Err(_) => return Answer::NotFound,
-                };
-                let (sink, outcome) = self
-                    .store
-                    .read(&read, JsonLines::default())
-                    .await
-                    .expect("readable");
-                if outcome.count == 0 {
-                    return Answer::NotFound;
-                }
-                Answer::Shown(parse(&collection, &sink.0, false))
-            }
-            Request::List { collection, filter } => {
-                let collection = self.collection(collection);
-                let mut request = list(&collection.name);
-                request.query.filter = filter
-                    .clone()
-                    .map(|filter| take_literals(filter, &mut request.values));
-                let read = match self.gate.list(caller, request) {
-                    Ok(read) => read,
-                    Err(refused) => return refusal(refused),
-                };
-                let (sink, _) = self
-                    .store
-                    .read(&read, JsonLines::default())
-                    .await
-                    .expect("readable");
-                let lines = sink
-                    .0
-                    .split(|byte| *byte == b'\n')
-                    .filter(|line| !line.is_empty());
-                Answer::Listed(
-                    lines
-                        .map(|line| {
-                            let record = parse(&collection, line, false);
-                            (key_text(&record[&*collection.key_field().name]), record)
-                        })
-                        .collect(),
-                )
-            }
+            Request::Read { .. } | Request::List { .. } => self.look(caller.into(), request).await,
             Request::Create {
                 collection,
                 key,
@@ -559,6 +485,74 @@ impl StoredWorld {
                     Err(refused) => refusal(refused),
                 }
             }
+        }
+    }
+
+    /// The same of what only reads, through somebody's eyes.
+    pub async fn look(&self, eyes: Eyes<'_>, request: &Request) -> Answer {
+        if let Request::Read { collection, .. } | Request::List { collection, .. } = request
+            && self
+                .gate
+                .snapshot()
+                .catalog()
+                .find_text(collection)
+                .is_none()
+        {
+            return Answer::NotFound;
+        }
+        match request {
+            Request::Read { collection, key } => {
+                let collection = self.collection(collection);
+                let query = RecordQuery {
+                    collection: collection.name.clone(),
+                    fields: None,
+                    expand: vec![],
+                };
+                let read = match self.gate.record(eyes, query, key) {
+                    Ok(read) => read,
+                    // A collection that is known but not to be read record by record shows none.
+                    Err(_) => return Answer::NotFound,
+                };
+                let (sink, outcome) = self
+                    .store
+                    .read(&read, JsonLines::default())
+                    .await
+                    .expect("readable");
+                if outcome.count == 0 {
+                    return Answer::NotFound;
+                }
+                Answer::Shown(parse(&collection, &sink.0, false))
+            }
+            Request::List { collection, filter } => {
+                let collection = self.collection(collection);
+                let mut request = list(&collection.name);
+                request.query.filter = filter
+                    .clone()
+                    .map(|filter| take_literals(filter, &mut request.values));
+                let read = match self.gate.list(eyes, request) {
+                    Ok(read) => read,
+                    Err(refused) => return refusal(refused),
+                };
+                let (sink, _) = self
+                    .store
+                    .read(&read, JsonLines::default())
+                    .await
+                    .expect("readable");
+                let lines = sink
+                    .0
+                    .split(|byte| *byte == b'\n')
+                    .filter(|line| !line.is_empty());
+                Answer::Listed(
+                    lines
+                        .map(|line| {
+                            let record = parse(&collection, line, false);
+                            (key_text(&record[&*collection.key_field().name]), record)
+                        })
+                        .collect(),
+                )
+            }
+            // What writes is asked of a caller.
+            _ => Answer::NotFound,
         }
     }
 

@@ -112,10 +112,15 @@ impl Received {
             return None;
         }
         let facts = self.facts();
-        let caller = match self.token(portreeve) {
+        let sight = match self.token(portreeve) {
+            Ok(Some(token)) if portreeve.is_of_share(token) => {
+                let shared = portreeve.shared(token, facts.clone()).await;
+                shared.ok().map(Sight::Share)
+            }
             // What another one's eyes do not see is not denied to whoever looks through them.
             Ok(token) if !simulation::is_wanted(&self.parts.headers) => {
-                portreeve.same_caller(token, facts.clone()).await.ok()
+                let caller = portreeve.same_caller(token, facts.clone()).await;
+                caller.ok().map(Sight::Own)
             }
             _ => None,
         };
@@ -129,7 +134,7 @@ impl Received {
                 key: text("key"),
             }
         });
-        let id = portreeve.remember_denial(caller.as_ref(), &facts, asked, error)?;
+        let id = portreeve.remember_denial(sight.as_ref().map(Into::into), &facts, asked, error)?;
         Some(id.to_string())
     }
 }
@@ -169,9 +174,14 @@ impl Ask {
         }
     }
 
-    /// Through whose eyes it is to be answered: those of whoever asks, or the ones he is allowed to look through.
+    /// Through whose eyes it is to be answered: those of whoever asks, those that a share opens, or the ones he is allowed
+    /// to look through.
     pub async fn sight(&self) -> Result<Sight, Failure> {
         let Some(simulation) = simulation::wanted(self.headers())? else {
+            if let Some(token) = self.token()?.filter(|it| self.portreeve.is_of_share(it)) {
+                let shared = self.portreeve.shared(token, self.facts()).await?;
+                return Ok(Sight::Share(shared));
+            }
             return Ok(Sight::Own(self.caller().await?));
         };
         let mut again = true;

@@ -32,6 +32,7 @@ mod route;
 mod routes;
 mod sessions;
 mod setup;
+mod shares;
 mod sign_in;
 mod simulation;
 mod subscribe;

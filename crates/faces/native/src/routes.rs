@@ -3,7 +3,7 @@
 use crate::route::{Declared, Route};
 use crate::{
     access, aggregates, authoring, batches, bindings, check, collections, development, errors,
-    flows, health, insight, invitations, me, records, register, sessions, setup, sign_in,
+    flows, health, insight, invitations, me, records, register, sessions, setup, shares, sign_in,
     subscribe, templates, users,
 };
 
@@ -18,6 +18,7 @@ pub(crate) fn all() -> Vec<Route> {
         flows::routes(),
         me::routes(),
         sessions::routes(),
+        shares::routes(),
         invitations::routes(),
         templates::routes(),
         development::routes(),

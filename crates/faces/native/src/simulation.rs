@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use portreeve_service::{Caller, Eyes, Simulated, Simulation};
+use portreeve_service::{Caller, Eyes, Shared, Simulated, Simulation};
 
 use crate::error::Failure;
 
@@ -18,6 +18,8 @@ static SIMULATED: HeaderName = HeaderName::from_static("portreeve-simulated");
 pub(crate) enum Sight {
     /// The caller's own.
     Own(Caller),
+    /// Those that a share opens.
+    Share(Shared),
     /// Another one's.
     Other(Simulated),
 }
@@ -26,6 +28,7 @@ impl<'a> From<&'a Sight> for Eyes<'a> {
     fn from(sight: &'a Sight) -> Self {
         match sight {
             Sight::Own(caller) => caller.into(),
+            Sight::Share(shared) => shared.into(),
             Sight::Other(simulated) => simulated.into(),
         }
     }

@@ -138,6 +138,15 @@ impl RoleSets {
     }
 }
 
+impl RoleSets {
+    /// A set that whoever asks for it keeps himself.
+    pub fn alone(&self, entries: Vec<RoleEntry>, table: usize) -> Arc<RoleSet> {
+        let own: usize = entries.iter().map(|entry| role_bytes(&entry.role)).sum();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.make(entries, size_of::<RoleSet>() + table + own, self.most)
+    }
+}
+
 impl Known {
     fn make(&mut self, entries: Vec<RoleEntry>, bytes: usize, most: usize) -> Arc<RoleSet> {
         if self.ledger.is_over(bytes) {
@@ -165,7 +174,7 @@ fn role_bytes(role: &CompiledRole) -> usize {
 }
 
 // A key with the entry it stands for.
-fn key_bytes((_, clip, addresses, _): &EntryKey) -> usize {
+fn key_bytes((_, clip, addresses, ..): &EntryKey) -> usize {
     let clip = clip.as_ref().map_or(0, Vec::len);
     size_of::<EntryKey>()
         + size_of::<RoleEntry>()

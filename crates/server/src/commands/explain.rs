@@ -49,6 +49,7 @@ fn told(explained: &ExplainedDecision) -> String {
 fn denial(denial: &Denial) -> String {
     let who = match (denial.principal, &denial.user) {
         (DeniedPrincipal::User, Some(user)) => format!("user {user}"),
+        (DeniedPrincipal::Share, Some(share)) => format!("whoever has opened share {share}"),
         (DeniedPrincipal::Anonymous, _) => "nobody signed in".into(),
         (DeniedPrincipal::Operator, _) => "the operator".into(),
         _ => "somebody unknown".into(),

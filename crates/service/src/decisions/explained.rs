@@ -117,6 +117,9 @@ impl Portreeve {
                 notes,
                 match denial.principal {
                     DeniedPrincipal::User => "the account is not there any more",
+                    DeniedPrincipal::Share => {
+                        "whoever has opened a share sees what its creator may read of one record, and does nothing else"
+                    }
                     _ => "it came to an end before it was known who asked",
                 },
             );

@@ -21,7 +21,7 @@ fn deny(portreeve: &Portreeve, caller: &Caller, action: &str, key: &str) -> Stri
         ..RequestFacts::default()
     };
     let id = portreeve.remember_denial(
-        Some(caller),
+        Some(caller.into()),
         &facts,
         asked(action, key),
         &ServiceError::NotFound,
@@ -151,7 +151,12 @@ async fn only_denials_are_remembered() {
         ServiceError::Incomplete,
         ServiceError::UnknownField("x".into()),
     ] {
-        let id = home.remember_denial(Some(&operator), &facts, DeniedAsk::default(), &error);
+        let id = home.remember_denial(
+            Some((&operator).into()),
+            &facts,
+            DeniedAsk::default(),
+            &error,
+        );
         assert_eq!(id, None, "{error}");
     }
     let nested = ServiceError::At {

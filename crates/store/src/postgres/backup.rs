@@ -31,12 +31,13 @@ SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET
 
 /// Nobody is signed in afterwards, so who is signed in now is nobody's business. What was about to be sent has been sent
 /// when the backup is needed, and must not be sent again, nor do its codes come back to life.
-const LEFT_OUT: [&str; 5] = [
+const LEFT_OUT: [&str; 6] = [
     "codes",
     "mails",
     "refresh_tokens",
     "session_tokens",
     "sessions",
+    "share_tokens",
 ];
 
 /// Copies what is ours into a file.

@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 use super::audit::{Audited, By, audit};
 use super::policy::{parsed, parts, store_registration};
 use super::sessions::end_with_roles;
+use super::shares::release_role;
 use super::system::{ACTIVE, advance, binding, insert_binding_as};
 use super::{Connection, Parameter, Row, Transaction, check_versions, finish};
 use crate::{Stale, StoreError};
@@ -447,6 +448,7 @@ async fn write<X: Transaction>(
         }
         Authored::NoRole(old) => {
             take(transaction, "portreeve_roles", &old.key).await?;
+            release_role(transaction, by, &old.key).await?;
             ("role.delete", Some(role_to_json(old)), None)
         }
         Authored::Profile(old, new) => {

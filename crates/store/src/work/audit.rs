@@ -40,10 +40,11 @@ impl<'a> By<'a> {
     }
 }
 
-/// Who is written into the audit trail.
+/// Who is written into the audit trail. No user's id has a colon in it.
 pub(crate) fn actor(principal: &Principal) -> Option<String> {
     match principal {
         Principal::User(id) => Some(id.to_string()),
+        Principal::Share { share, .. } => Some(format!("share:{share}")),
         Principal::Anonymous => None,
         Principal::Operator => Some("operator".into()),
     }

@@ -73,6 +73,7 @@ pub(crate) async fn apply<X: Transaction>(
         // By what they are bound to from now on.
         let (before, after) = (authorized.snapshot(), &operation.compiled);
         refuse_policy_without_held(transaction, before, after).await?;
+        super::shares::fit(transaction, &by, after, &operation.drops).await?;
         Ok(stale)
     };
     let policies = (&**authorized.snapshot(), &*operation.compiled);

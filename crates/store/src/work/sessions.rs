@@ -445,6 +445,8 @@ pub(crate) async fn expire<X: Transaction>(
         .await?;
     let sql = "DELETE FROM portreeve_session_tokens WHERE expires <= ?1";
     transaction.execute(sql, &[now.into()]).await?;
+    let sql = "DELETE FROM portreeve_share_tokens WHERE expires <= ?1";
+    transaction.execute(sql, &[now.into()]).await?;
     Ok(usize::try_from(expired).unwrap_or(usize::MAX))
 }
 

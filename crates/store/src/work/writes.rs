@@ -213,14 +213,7 @@ async fn delete_judged<X: Transaction>(
     };
     // Where nothing has to be asked and it is allowed, the deletion itself tells whether there was such a record.
     if !contained || !probes.is_empty() || template.judge(&[]).is_err() {
-        let before = transaction.statements().get(&statement(Part::Before), || {
-            write::look(transaction.dialect(), catalog, collection, probes, &[])
-        });
-        let found = look(transaction, &before, &binding, collection, probes.len()).await?;
-        let Some((_, truths)) = found else {
-            return Ok(WriteOutcome::NotFound);
-        };
-        if let Err(denial) = template.judge(&truths) {
+        if let Some(denial) = judged(transaction, template, key, context, catalog).await? {
             return Ok(denied(denial));
         }
         if !contained {
@@ -237,6 +230,34 @@ async fn delete_judged<X: Transaction>(
         WriteOutcome::NotFound
     } else {
         WriteOutcome::Deleted
+    })
+}
+
+/// Why a record may not be deleted, or whatever else the template is about, as it is now; none where it may.
+pub(super) async fn judged<X: Transaction>(
+    transaction: &X,
+    template: &DeleteTemplate,
+    key: &Value,
+    context: &Context,
+    catalog: &portreeve_model::Catalog,
+) -> Result<Option<WriteDenial>, StoreError> {
+    let (collection, probes) = (template.collection(), template.probes());
+    let binding = Binding {
+        key: Some(key),
+        ..Binding::new(context)
+    };
+    let statement = StatementKey {
+        template: template.id(),
+        part: Part::Before,
+        fields: vec![],
+    };
+    let before = transaction.statements().get(&statement, || {
+        write::look(transaction.dialect(), catalog, collection, probes, &[])
+    });
+    let found = look(transaction, &before, &binding, collection, probes.len()).await?;
+    Ok(match found {
+        None => Some(WriteDenial::NotFound),
+        Some((_, truths)) => template.judge(&truths).err(),
     })
 }
 

@@ -34,6 +34,7 @@ macro_rules! on {
             mod reads;
             mod sealing;
             mod sessions;
+            mod shares;
             mod writes;
 
             const ON: On = On::$on;

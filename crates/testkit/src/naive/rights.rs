@@ -33,6 +33,8 @@ struct Way {
     clips: Vec<Vec<String>>,
     /// Whether the address lists on the way are met.
     met: bool,
+    /// Whether what it allows does not count.
+    denies_only: bool,
 }
 
 /// The statements about one action on one collection: those of the owner, or those of a narrowing.
@@ -51,6 +53,8 @@ pub struct Decision {
     pub owner: Layer,
     /// The narrowings', as many as there are.
     pub narrowing: Vec<Layer>,
+    /// Whether a share that is looked at shows nothing of the kind.
+    pub outside: bool,
 }
 
 impl Decision {
@@ -61,13 +65,13 @@ impl Decision {
 
     /// Rule 1: nothing of the kind is allowed, whatever the record.
     pub fn is_shut(&self) -> bool {
-        self.layers().any(Layer::is_shut)
+        self.outside || self.layers().any(Layer::is_shut)
     }
 }
 
 impl Layer {
     /// "No allow → denied. A deny without rows, fields and check → denied, whoever allows."
-    fn is_shut(&self) -> bool {
+    pub fn is_shut(&self) -> bool {
         !self.administrator
             && (self.allows.is_empty()
                 || self
@@ -150,7 +154,25 @@ impl Referee<'_> {
             narrowing: narrowing
                 .map(|ways| self.layer(ways, action, collection))
                 .collect(),
+            outside: self.is_outside(action, collection),
         }
+    }
+
+    /// Whose rights a share shows, and what everybody's are limited by.
+    pub fn owner_layer(&self, action: &str, collection: &Collection) -> Layer {
+        self.layer(self.ways(), action, collection)
+    }
+
+    /// Rule 2 for one layer.
+    pub fn layer_reaches(&self, layer: &Layer, collection: &Collection, record: &Record) -> bool {
+        let rows = |permission: &Permission| self.rows(permission, collection, record);
+        let mut denies = layer
+            .denies
+            .iter()
+            .filter(|deny| deny.fields.is_none() && deny.check.is_none());
+        layer.administrator
+            || layer.allows.iter().any(|allow| rows(allow) == Some(true))
+                && denies.all(|deny| rows(deny) == Some(false))
     }
 
     /// "`everyone` applies to keys, `fallback` never does."
@@ -170,6 +192,9 @@ impl Referee<'_> {
                 ways.push(plain_way("everyone"));
             }
             narrowings.push(ways);
+        }
+        if let Some(role) = self.subject.share.iter().find_map(|it| it.role.as_ref()) {
+            narrowings.push(vec![plain_way(role)]);
         }
         narrowings
     }
@@ -191,7 +216,7 @@ impl Referee<'_> {
             let Some(role) = role else {
                 continue;
             };
-            let speaks = way.met && self.is_met(role.when.as_ref());
+            let speaks = way.met && !way.denies_only && self.is_met(role.when.as_ref());
             if role.administrator && speaks {
                 layer.administrator |= !collection.system || action.starts_with("data.read.");
             }
@@ -282,11 +307,16 @@ impl Referee<'_> {
                 }
             }
         }
-        ways.push(plain_way("everyone"));
+        let mut public = vec![plain_way("everyone")];
         if bare {
             let fallback = self.world.document.roles.iter().find(|role| role.fallback);
-            ways.extend(fallback.map(|role| plain_way(&role.key)));
+            public.extend(fallback.map(|role| plain_way(&role.key)));
         }
+        for way in &mut public {
+            // "No anonymous, everyone, fallback": what they deny its creator they deny here too.
+            way.denies_only = self.subject.share.is_some();
+        }
+        ways.extend(public);
         ways
     }
 
@@ -355,16 +385,12 @@ impl Referee<'_> {
     /// Rule 2: "In reach iff some allow's rows hold and no field-less deny's rows do." "An allow holds iff true, a
     /// deny holds unless false." A deny with a check speaks of writes only.
     pub fn reaches(&self, action: &str, collection: &Collection, record: &Record) -> bool {
-        let rows = |permission: &Permission| self.rows(permission, collection, record);
-        self.decision(action, collection).layers().all(|layer| {
-            let denies = || {
-                let whole = layer.denies.iter().filter(|deny| deny.fields.is_none());
-                whole.filter(|deny| deny.check.is_none())
-            };
-            layer.administrator
-                || layer.allows.iter().any(|allow| rows(allow) == Some(true))
-                    && denies().all(|deny| rows(deny) == Some(false))
-        })
+        let decision = self.decision(action, collection);
+        !decision.outside
+            && self.shares(collection, record)
+            && decision
+                .layers()
+                .all(|layer| self.layer_reaches(layer, collection, record))
     }
 
     /// Whether a row rule, be it an allow's or a deny's, says which records.
@@ -388,6 +414,7 @@ impl Referee<'_> {
     ) -> bool {
         let rows = |permission: &Permission| self.rows(permission, collection, record);
         self.reaches(action, collection, record)
+            && self.shares_field(collection, field)
             && (field == collection.key
                 || self.decision(action, collection).layers().all(|layer| {
                     let mut allows = layer.allows.iter().filter(|allow| grants(allow, field));
@@ -403,6 +430,7 @@ impl Referee<'_> {
         let decision = self.decision(action, collection);
         collection.field(field).is_some()
             && !decision.is_shut()
+            && self.shares_field(collection, field)
             && (field == collection.key || decision.layers().all(|layer| layer.knows(field)))
     }
 
@@ -420,5 +448,6 @@ fn plain_way(role: &str) -> Way {
         inline: None,
         clips: vec![],
         met: true,
+        denies_only: false,
     }
 }

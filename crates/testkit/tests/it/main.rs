@@ -9,6 +9,7 @@ mod explanations;
 mod non_interference;
 mod operations;
 mod replay;
+mod shares;
 mod stores;
 mod walks;
 mod who_can;

@@ -45,6 +45,11 @@ impl Object {
         text.ok_or_else(|| self.wrong(name, "is missing; send a text"))
     }
 
+    /// Whether it was sent, be it as null.
+    pub fn names(&self, name: &str) -> bool {
+        self.map.contains_key(name)
+    }
+
     /// Whether it is there.
     pub fn has(&self, name: &str) -> bool {
         self.map.get(name).is_some_and(|json| !json.is_null())

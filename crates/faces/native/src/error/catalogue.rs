@@ -54,6 +54,8 @@ codes! {
         "Sign in with POST /v1/auth/sign-in and send Authorization: Bearer and the token.";
     WRONG_CREDENTIALS: "wrong_credentials", 401, "Name or password is wrong",
         "Check both; an administrator can set a new password.";
+    SHARE_NOT_OPENED: "share_not_opened", 401, "The share cannot be opened like this",
+        "Check its id and password with whoever has given you them; a share that has ended, or was opened as often as it may be, is answered the same.";
     BEYOND_OWN_RIGHTS: "beyond_own_rights", 403, "It goes beyond your own rights",
         "Hand out, author and take away what you hold yourself; an administrator can do more.";
     FORBIDDEN: "forbidden", 403, "You may not do this",

@@ -23,5 +23,6 @@ mod rights;
 mod routes;
 mod same_answer;
 mod sessions;
+mod shares;
 mod subscribe;
 mod world;

@@ -21,6 +21,14 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("GET", "/v1/sessions", 401),
     ("DELETE", "/v1/sessions", 401),
     ("DELETE", "/v1/sessions/{session}", 401),
+    ("GET", "/v1/shares", 401),
+    ("POST", "/v1/shares", 401),
+    ("GET", "/v1/shares/{id}", 401),
+    ("PATCH", "/v1/shares/{id}", 401),
+    ("DELETE", "/v1/shares/{id}", 401),
+    // Of one that is not there it is told what is told of one with a password.
+    ("GET", "/v1/shares/{id}/open", 200),
+    ("POST", "/v1/shares/{id}/open", 415),
     ("GET", "/v1/users/{user}/sessions", 401),
     ("DELETE", "/v1/users/{user}/sessions", 401),
     ("DELETE", "/v1/users/{user}/sessions/{session}", 401),
@@ -136,7 +144,13 @@ async fn nobody_gets_nothing_anywhere() {
         }
         // A token that is no good opens nothing, not even what nobody gets.
         if path.starts_with("/v1")
-            && !["/v1/setup", "/v1/auth/sign-in", "/v1/dev/mails"].contains(path)
+            && ![
+                "/v1/setup",
+                "/v1/auth/sign-in",
+                "/v1/dev/mails",
+                "/v1/shares/{id}/open",
+            ]
+            .contains(path)
         {
             let bad = world.ask(method, &real(path), "prt_nonsense", None).await;
             assert!(

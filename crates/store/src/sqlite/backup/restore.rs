@@ -265,6 +265,7 @@ fn settle(path: &Path, backup: &Backup, options: &RestoreOptions<'_>) -> Result<
         connection.execute_batch("BEGIN IMMEDIATE")?;
         connection.execute_batch(&format!("DROP TABLE {}", seal::TABLE))?;
         let sessions = connection.execute("DELETE FROM portreeve_sessions", [])?;
+        connection.execute("DELETE FROM portreeve_share_tokens", [])?;
         // Mails that waited have been sent since, and codes used.
         connection.execute("DELETE FROM portreeve_codes", [])?;
         connection.execute("DELETE FROM portreeve_mails", [])?;
