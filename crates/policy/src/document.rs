@@ -20,10 +20,12 @@ mod read;
 mod reader;
 mod report;
 mod roles;
+mod source;
 mod stored;
 mod write;
 mod yaml;
 
+pub use source::Source;
 pub(crate) use stored::permissions_from_json;
 pub use stored::{
     action_from_json, collection_from_json, existing_from_json, profile_from_json, role_from_json,
@@ -264,8 +266,8 @@ pub struct Permission {
     pub when: Option<Rule>,
     /// `via:`: only operations of this face.
     pub via: Option<FaceScope>,
-    /// What the face that wrote it shows back; kept, never interpreted.
-    pub source: Option<serde_json::Value>,
+    /// `source:`, what the face that wrote it shows back; kept, never interpreted.
+    pub source: Option<Source>,
     /// Where it stands.
     pub place: Place,
 }

@@ -10,6 +10,7 @@
 mod actions;
 mod bookkeeping;
 mod catalog;
+pub mod cells;
 mod change;
 mod compile;
 mod containment;

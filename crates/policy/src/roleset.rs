@@ -357,6 +357,17 @@ impl RoleSet {
             .map(|entry| Arc::clone(&entry.role.key))
     }
 
+    /// The keys of the roles that are bound, not held by whoever comes; in the order of the bindings.
+    pub fn bound(&self) -> Vec<&Arc<str>> {
+        let mut bound = vec![];
+        for entry in self.entries.iter().filter(|entry| !entry.public) {
+            if !bound.contains(&&entry.role.key) {
+                bound.push(&entry.role.key);
+            }
+        }
+        bound
+    }
+
     /// The keys of its roles: `$user.roles`.
     pub fn keys(&self) -> &Arc<[Arc<str>]> {
         &self.keys

@@ -608,10 +608,13 @@ prop_compose! {
         presets in any_map(),
         fields in proptest::option::of(prop::collection::vec("[a-z]{1,8}", 0..12)),
         on in prop::collection::vec("[a-z]{1,8}(/[a-z]{1,8})?", 0..12),
-        source in proptest::option::of(any_json()),
+        verbatim in proptest::option::of(any_json()),
         text in "[^\\x00]{0,20}",
         fallback in any::<bool>(),
     ) -> RoleDefinition {
+        let source = verbatim.map(|verbatim| Source {
+            face: "directus".into(), verbatim, hash: "0f".into(),
+        });
         let rows = Rule::Compare {
             left: Operand::Path(Path(vec!["a".into()])),
             op: CompareOp::Equal,

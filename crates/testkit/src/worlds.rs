@@ -180,7 +180,7 @@ impl Dice {
     }
 
     /// Each of them with this chance, in order.
-    fn some_of<T: Clone>(&mut self, of: &[T], percent: usize) -> Vec<T> {
+    pub fn some_of<T: Clone>(&mut self, of: &[T], percent: usize) -> Vec<T> {
         of.iter()
             .filter(|_| self.percent(percent))
             .cloned()

@@ -7,7 +7,9 @@ use ipnet::IpNet;
 use super::node::{Kind, Mark, Node};
 use super::reader::{Fields, Reader};
 use super::report::shown;
-use super::{Effect, FaceScope, Permission, ProfileDefinition, ProfileRole, RoleDefinition};
+use super::{
+    Effect, FaceScope, Permission, ProfileDefinition, ProfileRole, RoleDefinition, Source,
+};
 
 const ROLE: &[&str] = &[
     "label",
@@ -153,7 +155,7 @@ impl Reader<'_> {
                 .unwrap_or_default(),
             when: self.get(&fields, "when", Self::rule),
             via: self.get(&fields, "via", Self::via),
-            source: self.get(&fields, "source", Self::json),
+            source: self.get(&fields, "source", Self::source),
             place: self.place(fields.mark),
         })
     }
@@ -247,6 +249,18 @@ impl Reader<'_> {
         Some(FaceScope {
             face: face?.into(),
             operations: operations.unwrap_or_default(),
+        })
+    }
+
+    fn source(&mut self, node: &Node) -> Option<Source> {
+        let fields = self.fields(node, &["face", "verbatim", "hash"])?;
+        let face = self.need(&fields, "face", Self::face);
+        let verbatim = self.need(&fields, "verbatim", Self::json);
+        let hash = self.need(&fields, "hash", Self::owned_text);
+        Some(Source {
+            face: face?.into(),
+            verbatim: verbatim?,
+            hash: hash?,
         })
     }
 

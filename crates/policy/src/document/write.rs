@@ -367,7 +367,12 @@ fn permission(permission: &Permission) -> Json {
                 operations => json!({ "face": via.face, "operations": operations }),
             }),
     );
-    body.some("source", permission.source.clone());
+    body.some(
+        "source",
+        permission.source.as_ref().map(|source| {
+            json!({ "face": source.face, "verbatim": source.verbatim, "hash": source.hash })
+        }),
+    );
     Json::Object(body.0)
 }
 

@@ -1,19 +1,22 @@
 //! The policy corpus through gate and store. That the engine in memory meets every expectation is tested beside it;
 //! here the store must answer as it does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portreeve_gate::{Caller, CredentialFacts};
-use portreeve_model::Value;
-use portreeve_policy::{
-    Ask, Asker, Document, MemoryWorld, Snapshot, TestCase, prepare, read_fields,
+use portreeve_model::{CollectionId, Value};
+use portreeve_policy::cells::{
+    ActionTable, At, On as WireOn, Rest, Said, Says, Standing, cells, statements, write_cells,
 };
-use portreeve_testkit::compiled;
+use portreeve_policy::{
+    ActionId, Ask, Asker, BoundTo, Document, Effect, MemoryWorld, RoleDefinition, Snapshot,
+    TestCase, pattern_covers, prepare, read_fields, run_tests,
+};
 use portreeve_testkit::naive::{Answer, Record, Request, World};
-use portreeve_testkit::stats;
 use portreeve_testkit::stored::{On, StoredWorld};
+use portreeve_testkit::{compiled, faces, stats};
 
 #[test]
 fn corpus_on_sqlite() {
@@ -26,32 +29,10 @@ fn corpus_on_postgresql() {
 }
 
 fn corpus(on: On) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/corpus");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .expect("the corpus is there")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
-        .collect();
-    files.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/school/access.yaml"));
-    files.sort();
     let (mut cases, mut asked, mut failures) = (0, 0, vec![]);
     crate::block_on(async {
-        for file in &files {
-            let name = file
-                .file_name()
-                .expect("a file")
-                .to_string_lossy()
-                .into_owned();
-            let text = std::fs::read_to_string(file).expect("readable");
-            let document =
-                Document::read(&name, &text).unwrap_or_else(|problems| panic!("{}", problems[0]));
-            let snapshot = Arc::new(
-                Snapshot::compile(&document, 1)
-                    .unwrap_or_else(|problems| panic!("{name}: {}", problems[0])),
-            );
+        for document in documents() {
+            let snapshot = Arc::new(compiled_of(&document));
             for test in &document.tests {
                 cases += 1;
                 asked += case(on, &document, &snapshot, test, &mut failures).await;
@@ -69,6 +50,202 @@ fn corpus(on: On) {
         "corpus on {}: {cases} cases, {asked} expectations as in memory",
         on.name()
     ));
+}
+
+#[test]
+fn corpus_through_faces_in_memory() {
+    let mut cases = 0;
+    for table in faces::tables() {
+        let mut written = 0;
+        for document in documents() {
+            let (document, roles) = through(&table, &document);
+            let concerned = Document {
+                tests: concerning(&document, &roles),
+                ..document
+            };
+            let report = run_tests(&concerned, &Arc::new(compiled_of(&concerned)));
+            let failures: Vec<String> = report
+                .failures
+                .iter()
+                .map(|one| format!("{}: {}: {}", one.place, one.test, one.message))
+                .collect();
+            assert!(
+                failures.is_empty(),
+                "{}\n{}",
+                table.face(),
+                failures.join("\n")
+            );
+            written += roles.len();
+            cases += report.tests as u64;
+        }
+        assert!(written > 10, "{written} roles through {}", table.face());
+        stats::note(&format!(
+            "corpus through faces: {written} roles written as {} does it",
+            table.face()
+        ));
+    }
+    stats::count("corpus through faces", "memory", cases);
+}
+
+#[test]
+fn corpus_through_faces_on_sqlite() {
+    corpus_through_faces(On::Sqlite);
+}
+
+#[test]
+fn corpus_through_faces_on_postgresql() {
+    corpus_through_faces(On::Postgres);
+}
+
+fn corpus_through_faces(on: On) {
+    let (mut cases, mut failures) = (0, vec![]);
+    // A database each is what takes its time there.
+    let one_in = if on == On::Postgres { 12 } else { 1 };
+    let mut number = 0_u64;
+    crate::block_on(async {
+        for table in faces::tables() {
+            for document in documents() {
+                let (document, roles) = through(&table, &document);
+                let snapshot = Arc::new(compiled_of(&document));
+                for test in concerning(&document, &roles) {
+                    number += 1;
+                    if !number.is_multiple_of(one_in) {
+                        continue;
+                    }
+                    cases += 1;
+                    case(on, &document, &snapshot, &test, &mut failures).await;
+                }
+            }
+        }
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    stats::count("corpus through faces", on.name(), cases);
+}
+
+// The corpus, and the example.
+fn documents() -> Vec<Document> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/corpus");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .expect("the corpus is there")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    files.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/school/access.yaml"));
+    files.sort();
+    let read = |file: &PathBuf| {
+        let name = file.file_name().expect("a file").to_string_lossy();
+        let text = std::fs::read_to_string(file).expect("readable");
+        Document::read(&name, &text).unwrap_or_else(|problems| panic!("{}", problems[0]))
+    };
+    files.iter().map(read).collect()
+}
+
+fn compiled_of(document: &Document) -> Snapshot {
+    Snapshot::compile(document, 1).unwrap_or_else(|problems| panic!("{}", problems[0]))
+}
+
+// The document with every role that the face can say written anew, from nothing, as the face says it; and which.
+fn through(table: &ActionTable, document: &Document) -> (Document, BTreeSet<String>) {
+    let snapshot = compiled_of(document);
+    let collections: Vec<CollectionId> = snapshot
+        .catalog()
+        .iter()
+        .filter(|collection| !collection.system)
+        .map(|collection| collection.id)
+        .collect();
+    let (mut document, mut written) = (document.clone(), BTreeSet::new());
+    for role in &mut document.roles {
+        let shown = cells(role, table, &snapshot, &collections);
+        let whole = table.face() == "directus";
+        if role.permissions.is_empty()
+            || role.administrator
+            || role.implicit_allow
+            || !whole && shown.more
+            || !is_said(role, table, &snapshot)
+        {
+            continue;
+        }
+        let said: Vec<Said> = shown
+            .standing
+            .iter()
+            .map(|(cell, standing)| Said {
+                action: table.name(cell.action).into(),
+                collection: match (cell.at, table.on(cell.action)) {
+                    (At::Collection(id), WireOn::Records) => {
+                        Some(snapshot.catalog().get(id).name.clone())
+                    }
+                    _ => None,
+                },
+                says: match standing {
+                    _ if whole => Says::Statements(statements(role, table, &snapshot, *cell)),
+                    Standing::Denied => Says::No,
+                    _ => Says::Yes,
+                },
+            })
+            .collect();
+        let nothing = RoleDefinition {
+            permissions: vec![],
+            ..role.clone()
+        };
+        let new = write_cells(&nothing, table, &snapshot, &collections, &said, Rest::Off);
+        let new = new.unwrap_or_else(|problem| panic!("{}: {problem}", role.key));
+        written.insert(role.key.clone());
+        *role = new.role;
+    }
+    (document, written)
+}
+
+// Whether the face has cells for all that the role speaks of.
+fn is_said(role: &RoleDefinition, table: &ActionTable, snapshot: &Snapshot) -> bool {
+    let actions = snapshot.actions();
+    let has_cell = |action: &ActionId| {
+        let mut all = table.names();
+        all.any(|name| table.needs(name).contains(action))
+    };
+    role.permissions.iter().all(|one| {
+        let system = |name: &String| {
+            let found = snapshot.catalog().find_text(name);
+            found.is_some_and(|found| found.system)
+        };
+        let left_out = |action: &ActionId| {
+            let name = actions.name(*action);
+            one.except.iter().any(|word| pattern_covers(word, name))
+        };
+        one.via.is_none()
+            && (one.effect == Effect::Allow || table.face() == "directus")
+            && !one.on.iter().any(system)
+            && one.actions.iter().all(|word| {
+                let covered = actions.covered(word);
+                covered
+                    .iter()
+                    .filter(|action| !left_out(action))
+                    .all(has_cell)
+            })
+    })
+}
+
+// The tests whose subject holds one of these roles.
+fn concerning(document: &Document, roles: &BTreeSet<String>) -> Vec<TestCase> {
+    let in_profile = |key: &String| {
+        let mut profiles = document.profiles.iter();
+        profiles.any(|profile| {
+            profile.key == *key && profile.roles.iter().any(|role| roles.contains(&role.role))
+        })
+    };
+    let holds = |test: &&TestCase| {
+        let mut bindings = test.subject.bindings.iter();
+        let bound = bindings.any(|binding| match &binding.to {
+            BoundTo::Role(role) => roles.contains(role),
+            BoundTo::Profile(profile) => in_profile(profile),
+        });
+        bound
+            || roles.contains("everyone")
+            || test.subject.user.is_none() && roles.contains("anonymous")
+    };
+    document.tests.iter().filter(holds).cloned().collect()
 }
 
 async fn case(

@@ -1,6 +1,7 @@
 //! Properties over random worlds.
 
 mod aggregates;
+mod cells;
 mod changes;
 mod containment;
 mod corpus;
