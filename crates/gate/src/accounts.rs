@@ -104,6 +104,8 @@ pub struct UserCreation {
 pub struct Confirmation {
     /// The address.
     pub email: String,
+    /// The page it leads to, where that is not the usual one.
+    pub link: Option<String>,
     /// So many mails may wait; with more, nothing is done.
     pub at_most: usize,
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use portreeve_policy::{Beyond, Binding, BoundTo, Holding, Snapshot, Writer};
 
 use crate::{
-    Author, Authored, Authorized, Bind, Caller, Gate, Judged, Principal, Rebind, Refused, Unbind,
+    Author, Authored, Authorized, Bind, Caller, Gate, Judged, Principal, Reassign, Rebind, Refused,
+    Unbind,
 };
 
 /// What one caller may do about the rights of others, bound to the policy and the epoch it was made under: whoever uses
@@ -145,6 +146,22 @@ impl Gate {
         operation: Unbind,
     ) -> Result<Authorized<Judged<Unbind>>, Refused> {
         self.may(caller, "access.revoke")?;
+        let authority = self.authority(caller);
+        Ok(self.judged(caller, operation, authority))
+    }
+
+    /// Other bindings of an account.
+    pub fn reassign(
+        &self,
+        caller: &Caller,
+        operation: Reassign,
+    ) -> Result<Authorized<Judged<Reassign>>, Refused> {
+        if !operation.make.is_empty() || operation.primary.is_some() {
+            self.may(caller, "access.grant")?;
+        }
+        if !operation.end.is_empty() {
+            self.may(caller, "access.revoke")?;
+        }
         let authority = self.authority(caller);
         Ok(self.judged(caller, operation, authority))
     }

@@ -29,6 +29,10 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
         // What is to be sent is sent by the server.
         Mode::Read | Mode::Write => MailOptions::default(),
     };
+    let mut faces = faces(&config.sessions, &config.faces, config.server.development)?;
+    if let Some(native) = faces.get_mut("native") {
+        native.registration = config.registration.settings();
+    }
     let opened = Portreeve::open(Options {
         mail,
         synchronous: config.data.synchronous(),
@@ -41,10 +45,9 @@ pub async fn open(config: &Config, mode: Mode) -> Result<Arc<Portreeve>, Failure
         subscriptions: config.subscriptions.limits(),
         feed: config.subscriptions.feed(),
         denials: config.audit.denials(),
-        faces: faces(&config.sessions, &config.faces, config.server.development)?,
+        faces,
         throttle: config.throttle.settings(),
         audit_sign_ins: config.audit.sign_ins,
-        registration: [("native".to_owned(), config.registration.settings())].into(),
         ..Options::at(
             config.data.location(),
             Arc::new(SystemClock),

@@ -62,6 +62,15 @@ impl Portreeve {
         if caller.snapshot().is_administrator(key).is_some() {
             return Err(ServiceError::Exists(format!("a role '{key}'")));
         }
+        self.add_role(caller, role, terms).await
+    }
+
+    pub(crate) async fn add_role(
+        &self,
+        caller: &Caller,
+        role: RoleDefinition,
+        terms: Terms,
+    ) -> Result<Applied, ServiceError> {
         let compiled = self.with_role(caller, &role)?;
         let change = Authored::Role(None, Box::new(role));
         self.author(caller, vec![change], compiled, terms).await
@@ -123,7 +132,7 @@ impl Portreeve {
         self.replace_role(caller, old, stored, new, terms).await
     }
 
-    async fn replace_role(
+    pub(crate) async fn replace_role(
         &self,
         caller: &Caller,
         old: RoleDefinition,
@@ -376,7 +385,7 @@ impl Portreeve {
     }
 
     // The definition, and whether it is stored. What the caller may not read is not there for him.
-    async fn authored_role(
+    pub(crate) async fn authored_role(
         &self,
         caller: &Caller,
         key: &str,
@@ -455,7 +464,7 @@ impl Portreeve {
     }
 }
 
-fn set(definition: &mut Json, members: Map<String, Json>) {
+pub(crate) fn set(definition: &mut Json, members: Map<String, Json>) {
     let Json::Object(known) = definition else {
         return;
     };
@@ -476,7 +485,7 @@ fn read(section: &str, key: &str, definition: &Json) -> Result<Document, Service
     Document::read(BODY, &text).map_err(ServiceError::BadPolicy)
 }
 
-fn read_role(key: &str, definition: &Json) -> Result<RoleDefinition, ServiceError> {
+pub(crate) fn read_role(key: &str, definition: &Json) -> Result<RoleDefinition, ServiceError> {
     let read = read("roles", key, definition)?.roles.pop();
     read.ok_or_else(|| ServiceError::invalid("key", "is no name of a role"))
 }

@@ -258,7 +258,11 @@ impl Portreeve {
     }
 
     // What it leads to is there, for this caller; what it is restricted to can be.
-    async fn check_binding(&self, caller: &Caller, binding: &Binding) -> Result<(), ServiceError> {
+    pub(crate) async fn check_binding(
+        &self,
+        caller: &Caller,
+        binding: &Binding,
+    ) -> Result<(), ServiceError> {
         let snapshot = caller.snapshot();
         let all = self.gate.is_administrator(caller);
         let (there, collection) = match &binding.to {

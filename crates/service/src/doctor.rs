@@ -135,10 +135,10 @@ impl Portreeve {
     // What strangers get who make an account for themselves.
     fn registration_hands_out(&self, caller: &Caller, findings: &mut Findings) {
         let open: Vec<&str> = self
-            .registration
+            .faces
             .iter()
-            .filter(|(_, settings)| settings.open)
-            .map(|(face, _)| face.as_str())
+            .filter(|(_, settings)| settings.registration.open)
+            .map(|(face, _)| face)
             .collect();
         if open.is_empty() {
             return;

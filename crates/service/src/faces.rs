@@ -1,9 +1,12 @@
-//! What differs from face to face, as plain data: how long sessions hold, what tokens look like, and the keys they are
-//! signed with. A face finds its own under its name.
+//! What differs from face to face, as plain data: how long sessions hold, what tokens look like and the keys they are
+//! signed with, what new accounts are bound to, whose rights the public role has. A face finds its own under its name.
 
 use std::collections::BTreeMap;
 
 use portreeve_model::MICROS;
+use portreeve_policy::BoundTo;
+
+use crate::Registration;
 
 const MINUTE: i64 = 60 * MICROS;
 const HOUR: i64 = 60 * MINUTE;
@@ -24,6 +27,49 @@ pub struct FaceSettings {
     pub tokens: TokenSettings,
     /// What the number of a profile's `rate_limit` is for, in microseconds.
     pub rate_window: i64,
+    /// How it takes accounts from strangers.
+    pub registration: Registration,
+    /// Whose rights are those of its public role.
+    pub public: Public,
+    /// Whether a role that is held can be deleted: it is taken from its holders then.
+    pub unbinds: bool,
+    /// Roles it neither shows nor counts where it shows one role of an account.
+    pub unseen: Vec<String>,
+    /// What holds the code in the links of its mails.
+    pub links: LinkParameters,
+}
+
+/// The parameters of links that hold the code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkParameters {
+    /// Of the page that asks for a new password.
+    pub reset: String,
+    /// Of the page that confirms an address.
+    pub confirm: String,
+    /// Of the page that accepts an invitation.
+    pub invite: String,
+}
+
+impl LinkParameters {
+    /// The same for all.
+    pub fn all(name: &str) -> Self {
+        Self {
+            reset: name.into(),
+            confirm: name.into(),
+            invite: name.into(),
+        }
+    }
+}
+
+/// Whose rights are those of a face's public role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Public {
+    /// Those who come without a session.
+    Anonymous,
+    /// Everybody, signed in or not.
+    Everyone,
+    /// Those who come without a session, and those who are bound to nothing.
+    Roleless,
 }
 
 /// How long sessions hold. Times are microseconds.
@@ -105,6 +151,11 @@ impl FaceSettings {
                 prefix: String::new(),
             },
             rate_window: MINUTE,
+            registration: Registration::default(),
+            public: Public::Anonymous,
+            unbinds: true,
+            unseen: vec![],
+            links: LinkParameters::all("code"),
         };
         // Tokens of other systems have the claims and the header their clients know.
         let other = Self {
@@ -120,6 +171,17 @@ impl FaceSettings {
             },
             ..native.clone()
         };
+        // Exactly these, and one as the role the account is shown with.
+        let welcoming = |bound_to: &[&str], role: Option<&str>| Registration {
+            bound_to: Some(
+                bound_to
+                    .iter()
+                    .map(|role| BoundTo::Role((*role).into()))
+                    .collect(),
+            ),
+            role: role.map(str::to_owned),
+            ..Registration::default()
+        };
         let lasting = |life: Option<i64>| SessionSettings {
             life,
             ..other.sessions.clone()
@@ -133,9 +195,21 @@ impl FaceSettings {
                     ..other.tokens
                 },
                 rate_window: MICROS,
+                registration: Registration {
+                    bound_to: Some(vec![BoundTo::Profile("default".into())]),
+                    ..Registration::default()
+                },
+                unbinds: false,
+                ..other
             },
             "strapi" => Self {
                 sessions: lasting(Some(30 * DAY)),
+                registration: welcoming(&["user"], Some("authenticated")),
+                unseen: vec!["user".into()],
+                links: LinkParameters {
+                    confirm: "confirmation".into(),
+                    ..LinkParameters::all("code")
+                },
                 ..other
             },
             "hasura" => Self {
@@ -143,10 +217,14 @@ impl FaceSettings {
                     end_with_roles: true,
                     ..lasting(Some(21 * DAY))
                 },
+                registration: welcoming(&["user"], None),
+                links: LinkParameters::all("token"),
                 ..other
             },
             "bknd" => Self {
                 sessions: lasting(None),
+                registration: welcoming(&[], None),
+                public: Public::Roleless,
                 ..other
             },
             "directus" => Self {
@@ -155,6 +233,10 @@ impl FaceSettings {
                     issuer: Some("directus".into()),
                     ..other.tokens
                 },
+                registration: welcoming(&[], None),
+                public: Public::Everyone,
+                unseen: vec!["user".into()],
+                links: LinkParameters::all("token"),
                 ..other
             },
             _ => native,

@@ -22,8 +22,8 @@ impl Portreeve {
         link: Option<&str>,
         request: &RequestFacts,
     ) -> Result<(), ServiceError> {
-        let address = Some(request.ip);
-        self.ask_mail(TemplateText::RESET, login, link, address)
+        let (face, address) = (face_of(request), Some(request.ip));
+        self.ask_mail(face, TemplateText::RESET, login, link, address)
             .await
     }
 
@@ -35,8 +35,8 @@ impl Portreeve {
         link: Option<&str>,
         request: &RequestFacts,
     ) -> Result<(), ServiceError> {
-        let address = Some(request.ip);
-        self.ask_mail(TemplateText::CONFIRM, login, link, address)
+        let (face, address) = (face_of(request), Some(request.ip));
+        self.ask_mail(face, TemplateText::CONFIRM, login, link, address)
             .await
     }
 
@@ -121,7 +121,8 @@ impl Portreeve {
         self.gate.may_change_own_account(caller)?;
         self.demand_mail()?;
         check_address(email)?;
-        let link = self.chosen_link(link)?;
+        let face = face_of(caller);
+        let link = self.page(&face, TemplateText::CHANGE, link)?;
         let Some(user) = caller.user() else {
             return Err(ServiceError::Forbidden);
         };
@@ -192,6 +193,11 @@ impl Portreeve {
     }
 }
 
+// Whose pages have the code in a parameter of their own.
+fn face_of(request: &RequestFacts) -> &str {
+    request.face.as_deref().unwrap_or("native")
+}
+
 /// An address that an account can have and mail can go to.
 pub(crate) fn check_address(email: &str) -> Result<(), ServiceError> {
     let named = NewUser {
@@ -211,4 +217,10 @@ pub(crate) fn code_error(error: StoreError) -> ServiceError {
         StoreError::Gone => ServiceError::InvalidCode,
         other => account_error(other),
     }
+}
+
+/// The face of the request a caller makes.
+pub(crate) fn face_of(caller: &Caller) -> String {
+    let face = caller.context().request.face.as_deref();
+    face.unwrap_or("native").to_owned()
 }

@@ -10,6 +10,8 @@
 //! | `users` | [`Portreeve::create_user`], [`Portreeve::update_user`], [`Portreeve::delete_user`], [`Portreeve::list_users`] |
 //! | `account` | [`Portreeve::update_own`], [`Portreeve::change_password`], [`Portreeve::delete_own`] |
 //! | `registration` | [`Portreeve::register`] |
+//! | `registry` | [`Portreeve::may_through`], [`Portreeve::rights_through`], [`Portreeve::role_through`], [`Portreeve::write_role_through`], [`Portreeve::in_role`] |
+//! | `assigned` | [`Portreeve::assigned`], [`Portreeve::assign`]: what an account is bound to, as a face shows it |
 //! | `records` | [`Portreeve::list`], [`Portreeve::record`], [`Portreeve::create`], [`Portreeve::update`], [`Portreeve::delete`] |
 //! | `subscribe` | [`Portreeve::subscribe`], [`Portreeve::end_subscriptions`]: being told of changes |
 //! | `changes` | [`Portreeve::change`], [`Portreeve::put`], [`Portreeve::change_where`]: several records, and conditions |
@@ -26,6 +28,11 @@
 //! | `mail`, `templates` | [`Portreeve::deliver_next`], [`mail::Mailer`], [`Portreeve::set_template`] |
 //! | `backup` | [`backup()`], [`check_backup`], [`restore`]: of a data folder, open or not |
 //!
+//! A face registers: its [`TableDefinition`] in [`Options::tables`] (its actions, what each takes of ours and what it is about), and
+//! what differs from the others in [`FaceSettings`]. Before a request that is not one of the operations above, it makes the caller one
+//! [`Portreeve::through`] its action, so that permissions with `via` hold, and names the role the request names by
+//! [`Portreeve::in_role`]; everything else in its words comes from `registry` and `assigned`.
+//!
 //! This crate must not know HTTP, wire formats, SQL or a driver, and decides nothing itself: the gate does. Errors are
 //! [`ServiceError`], which has stable codes and no status; causes are for logs only.
 //!
@@ -34,6 +41,7 @@
 
 mod access;
 mod account;
+mod assigned;
 mod audit;
 mod authn;
 mod authoring;
@@ -66,6 +74,7 @@ mod positions;
 mod rates;
 mod records;
 mod registration;
+mod registry;
 mod sessions;
 mod setup;
 mod shares;
@@ -86,6 +95,7 @@ use portreeve_store::Store;
 
 pub use access::Applied;
 pub use account::{OwnChange, OwnPassword};
+pub use assigned::{Assigned, Assigning};
 pub use audit::AuditFilter;
 pub use authoring::{CellChange, RoleChange, Terms};
 pub use backup::{BackupTo, RestoreFrom, Watching, backup, check_backup, restore};
@@ -99,7 +109,8 @@ pub use existing::with_tables;
 pub use explain::Explained;
 pub use export::{ExportError, Exported};
 pub use faces::{
-    Claims, FACES, FaceSettings, Faces, NEVER, Secret, SessionSettings, TokenSettings,
+    Claims, FACES, FaceSettings, Faces, LinkParameters, NEVER, Public, Secret, SessionSettings,
+    TokenSettings,
 };
 pub use insight::{
     ActionPaths, Entitled, MAX_WHO, PermissionPath, Simulation, Through, UserRights, WhoCan,
@@ -113,6 +124,7 @@ pub use plan::{Change, ChangeKind, Dropped, Effect, Part, Plan};
 pub use rates::ThrottleSettings;
 pub use records::Written;
 pub use registration::{NewRegistration, Registered, Registration};
+pub use registry::{RoleWrite, ShownCell, ShownRole, WireRight, WrittenRole};
 pub use sessions::{How, Mode, RefreshToken, SessionView, SignedIn};
 pub use setup::SETUP_ATTEMPTS;
 pub use shares::{Opened, ShareChange, ShareRequest};
@@ -126,6 +138,9 @@ pub use portreeve_gate::{
     AggregateRequest, Asked, AskedWhat, Caller, Eyes, ListRequest, MAX_SELECTED, MAX_STEPS,
     MassRequest, Principal, Rebind, Sent, Shared, Simulated, SubscribeRequest, UNCONFIRMED,
     take_literals,
+};
+pub use portreeve_policy::cells::{
+    ActionTable, On, Rest, Said, Says, Span, Standing, TableDefinition, WireAction,
 };
 pub use portreeve_policy::{
     Binding, BoundTo, Document, Place, Precondition, Problem, RequestFacts, RuleError,
@@ -154,8 +169,7 @@ pub struct Portreeve {
     passwords: passwords::Passwords,
     setup: setup::Setup,
     decisions: decisions::Decisions,
-    // How faces take accounts from strangers, by name.
-    registration: std::collections::BTreeMap<String, Registration>,
+    registry: registry::Registry,
     subscriptions: Arc<subscribe::Subscriptions>,
     positions: positions::Positions,
     mail: mail::MailOptions,

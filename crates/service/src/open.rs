@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use portreeve_gate::{Gate, MAX_SELECTED};
 use portreeve_model::{Clock, Entropy};
 use portreeve_policy::Snapshot;
+use portreeve_policy::cells::TableDefinition;
 use portreeve_store::{FeedLimits, Location, Notice, Store, StoreOptions, Synchronous};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -18,6 +19,7 @@ use crate::mail::MailOptions;
 use crate::passwords::Passwords;
 use crate::positions::Positions;
 use crate::rates::Rates;
+use crate::registry::Registry;
 use crate::setup::Setup;
 use crate::subscribe::Subscriptions;
 use crate::uses::Uses;
@@ -56,8 +58,8 @@ pub struct Options {
     pub throttle: ThrottleSettings,
     /// Whether the audit trail tells who signs in, and who may not.
     pub audit_sign_ins: bool,
-    /// How faces take accounts from strangers, by name of the face; one that is not here takes none.
-    pub registration: std::collections::BTreeMap<String, crate::Registration>,
+    /// The action tables of the faces that have one.
+    pub tables: Vec<TableDefinition>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives unpredictable bytes.
@@ -92,7 +94,7 @@ impl Options {
             faces: Faces::default(),
             throttle: ThrottleSettings::default(),
             audit_sign_ins: false,
-            registration: std::collections::BTreeMap::new(),
+            tables: vec![],
             clock,
             entropy,
         }
@@ -145,6 +147,7 @@ impl Portreeve {
     /// Opens a data folder, making it where it is missing, and puts the policy stored in it in force.
     pub async fn open(options: Options) -> Result<Arc<Self>, ServiceError> {
         let keys = Keys::new(&options.faces, options.development)?;
+        let registry = Registry::new(&options.tables)?;
         let store_options = StoreOptions {
             location: options.location,
             synchronous: options.synchronous,
@@ -192,7 +195,7 @@ impl Portreeve {
             decisions: Decisions::new(options.denials),
             mail: options.mail,
             mail_asked: tokio::sync::Notify::new(),
-            registration: options.registration,
+            registry,
             administered: AtomicBool::new(administered),
             administration: tokio::sync::Mutex::new(()),
         });

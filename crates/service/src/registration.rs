@@ -18,6 +18,8 @@ pub struct Registration {
     pub open: bool,
     /// What they are bound to; what `registration:` of the policy says where there is nothing.
     pub bound_to: Option<Vec<BoundTo>>,
+    /// The role the account is shown with by faces that show one: its primary binding, beside the others.
+    pub role: Option<String>,
     /// Whether that may be an administrator outside development. Otherwise registration is shut while it is.
     pub privileged: bool,
     /// Whether the address has to be confirmed first. Then nobody learns here whether an address has an account already.
@@ -52,7 +54,8 @@ pub enum Registered {
 impl Portreeve {
     /// How a face takes accounts from strangers: not at all, where nothing is set for it.
     pub fn signing_up(&self, face: &str) -> Registration {
-        self.registration.get(face).cloned().unwrap_or_default()
+        let known = self.faces.iter().find(|(name, _)| *name == face);
+        known.map_or_else(Registration::default, |(_, face)| face.registration.clone())
     }
 
     /// Makes an account for whoever asks, as far as this face takes accounts from strangers.
@@ -85,8 +88,10 @@ impl Portreeve {
         // Before anything is looked at, so that the work is the same whatever is found.
         let user = self.new_user(new, bindings).await?;
         let mut view = UserView::of(&user);
+        let link = self.page(face, TemplateText::CONFIRM, None)?;
         let confirmation = settings.confirmation.then(|| Confirmation {
             email: email.unwrap_or_default(),
+            link,
             at_most: WAITING,
         });
         let create = self.gate.register(caller, user, confirmation.clone())?;
@@ -97,7 +102,8 @@ impl Portreeve {
         };
         match made {
             Err(StoreError::Unique { .. }) => {
-                self.pretend(caller, username, confirmation.clone()).await?;
+                self.pretend(caller, face, username, confirmation.clone())
+                    .await?;
             }
             made => {
                 made.map_err(account_error)?;
@@ -115,13 +121,14 @@ impl Portreeve {
     async fn pretend(
         &self,
         caller: &Caller,
+        face: &str,
         username: Option<String>,
         confirmation: Confirmation,
     ) -> Result<(), ServiceError> {
         let Some(username) = username else {
             let email = &confirmation.email;
             return self
-                .ask_mail(TemplateText::CONFIRM, email, None, None)
+                .ask_mail(face, TemplateText::CONFIRM, email, None, None)
                 .await;
         };
         if self.store.system().username_exists(&username).await? {
@@ -154,7 +161,15 @@ impl Portreeve {
                 roles.cloned().map(BoundTo::Role).collect()
             }
         };
-        let bindings = self.first_bindings(caller, bound_to)?;
+        let mut bindings = self.first_bindings(caller, bound_to)?;
+        if let Some(role) = &settings.role {
+            let to = BoundTo::Role(role.clone());
+            bindings.retain(|binding| binding.to != to);
+            bindings
+                .iter_mut()
+                .for_each(|binding| binding.primary = false);
+            bindings.extend(self.first_bindings(caller, vec![to])?);
+        }
         let administers = bindings.iter().any(|binding| match &binding.to {
             BoundTo::Role(role) => snapshot.is_administrator(role) == Some(true),
             BoundTo::Profile(profile) => snapshot.profile_has_administrator(profile) == Some(true),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use portreeve_gate::{
     Aggregates, ApplyPolicy, Author, Authorized, Bind, Change, Create, Delete, Explain, Judged,
-    ListUsers, Mass, Read, Rebind, Unbind, Update,
+    ListUsers, Mass, Read, Reassign, Rebind, Unbind, Update,
 };
 use portreeve_model::{Catalog, CollectionId, FieldId, RecordSink, Value};
 use portreeve_policy::{Facts, FoundSchema, Record};
@@ -302,6 +302,14 @@ impl Store {
         unbind: Authorized<Judged<Unbind>>,
     ) -> Result<((), Stale), StoreError> {
         done!(self, Alone, writing => access::unbind(writing, &unbind))
+    }
+
+    /// Changes what an account is bound to, as one.
+    pub async fn reassign(
+        &self,
+        reassign: Authorized<Judged<Reassign>>,
+    ) -> Result<((), Stale), StoreError> {
+        done!(self, Alone, writing => access::reassign(writing, &reassign))
     }
 
     /// Accounts in order of number, after the given number.

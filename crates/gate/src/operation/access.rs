@@ -67,6 +67,22 @@ pub struct Unbind {
     pub why: Option<String>,
 }
 
+/// Change what an account is bound to, as one: first what is made, then what is marked, then what ends, so that it is at
+/// no moment bound to less than before and after.
+#[derive(Clone, Debug, Default)]
+pub struct Reassign {
+    /// The account's id.
+    pub user: String,
+    /// New bindings.
+    pub make: Vec<portreeve_policy::Binding>,
+    /// The binding that is to be the primary one, by id.
+    pub primary: Option<String>,
+    /// The bindings that end, by id.
+    pub end: Vec<String>,
+    /// What whoever does it gives as reason.
+    pub why: Option<String>,
+}
+
 /// An operation whose last word depends on what is stored: judged in the transaction that carries it out.
 pub struct Judged<O> {
     pub(crate) operation: O,

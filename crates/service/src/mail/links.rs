@@ -60,17 +60,24 @@ impl Links {
     }
 }
 
-/// A link: the address with the code as its last parameter. Codes need no escaping.
+/// A link: the address with the code as its last parameter. Codes need no escaping. An address that ends with '=' has named
+/// the parameter itself.
 pub(crate) fn link(address: &str, code: &str) -> String {
+    format!("{}{code}", with_parameter(address, "code"))
+}
+
+/// The address up to the value of its last parameter.
+pub(crate) fn with_parameter(address: &str, name: &str) -> String {
     // Pages that route by what follows '#' look for their parameters there.
     let last = address.rsplit('#').next().unwrap_or(address);
     let joint = match last.split_once('?') {
         None => "?",
         Some((_, "")) => "",
+        Some((_, query)) if query.ends_with('=') => return address.into(),
         Some((_, query)) if query.ends_with('&') => "",
         Some(_) => "&",
     };
-    format!("{address}{joint}code={code}")
+    format!("{address}{joint}{name}=")
 }
 
 #[cfg(test)]
@@ -86,6 +93,10 @@ mod tests {
             (
                 "https://a.example/#/reset",
                 "https://a.example/#/reset?code=c",
+            ),
+            (
+                "https://a.example/?l=de&token=",
+                "https://a.example/?l=de&token=c",
             ),
             (
                 "https://a.example/?a=b#/reset",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portreeve_model::{MICROS, timestamp_text};
 use portreeve_store::{AskedMail, ClaimedMail, MailOutcome, Prepare, PreparedMail, StoreError};
 
-use super::links::link;
+use super::links::{link, with_parameter};
 use super::{Mail, MailError, TemplateText, Words, address};
 use crate::tokens::{code_hash, new_code};
 use crate::{Portreeve, ServiceError};
@@ -175,6 +175,7 @@ impl Portreeve {
     /// from, unless what it belongs to has been counted already.
     pub(crate) async fn ask_mail(
         &self,
+        face: &str,
         template: &str,
         login: &str,
         link: Option<&str>,
@@ -188,7 +189,7 @@ impl Portreeve {
                 "is no name or e-mail address: one line of 1 to 254 bytes",
             ));
         }
-        let link = self.chosen_link(link)?;
+        let link = self.page(face, template, link)?;
         if let Some(address) = asker {
             self.count_mail(address)?;
         }
@@ -212,7 +213,29 @@ impl Portreeve {
         }
     }
 
-    pub(crate) fn chosen_link(&self, asked: Option<&str>) -> Result<Option<String>, ServiceError> {
+    /// The page a mail leads to, with the parameter its face has the code in; none where that is the usual one.
+    pub(crate) fn page(
+        &self,
+        face: &str,
+        template: &str,
+        asked: Option<&str>,
+    ) -> Result<Option<String>, ServiceError> {
+        let chosen = self.chosen_link(asked)?;
+        let parameters = &self.faces.get(Some(face)).1.links;
+        let parameter = match template {
+            TemplateText::RESET => &parameters.reset,
+            TemplateText::INVITE => &parameters.invite,
+            _ => &parameters.confirm,
+        };
+        if parameter == "code" {
+            return Ok(chosen);
+        }
+        let usual = || self.mail.links.usual(template).map(str::to_owned);
+        let page = chosen.or_else(usual);
+        Ok(page.map(|page| with_parameter(&page, parameter)))
+    }
+
+    fn chosen_link(&self, asked: Option<&str>) -> Result<Option<String>, ServiceError> {
         let Some(asked) = asked else { return Ok(None) };
         let chosen = self.mail.links.chosen(asked);
         chosen.map(Some).ok_or_else(|| {

@@ -10,8 +10,8 @@ use portreeve_model::{
 };
 use portreeve_service::mail::{DevelopmentOutbox, Links, MailOptions};
 use portreeve_service::{
-    Caller, Document, ListRequest, NewUser, Options, Portreeve, Registration, RequestFacts, Sent,
-    ServiceError, SignedIn, Synchronous, Written, parse_rule, take_literals,
+    Caller, Document, Faces, ListRequest, NewUser, Options, Portreeve, Registration, RequestFacts,
+    Sent, ServiceError, SignedIn, Synchronous, Written, parse_rule, take_literals,
 };
 use portreeve_store::{FeedLimits, Location, Store, StoreOptions};
 use serde_json::{Value as Json, json};
@@ -210,7 +210,11 @@ impl Home {
         let clock = Arc::new(FakeClock(AtomicI64::new(START)));
         let portreeve = Portreeve::open(Options {
             synchronous: Synchronous::Normal,
-            registration: [(face.to_owned(), registration)].into(),
+            faces: {
+                let mut faces = Faces::default();
+                faces.get_mut(face).unwrap().registration = registration;
+                faces
+            },
             mail: MailOptions {
                 mailer: Some(outbox.clone()),
                 links: Links {

@@ -13,6 +13,7 @@ mod mail;
 mod me;
 mod records;
 mod registration;
+mod registry;
 mod rights;
 mod sessions;
 mod setup;

@@ -41,7 +41,7 @@ fn stranger(name: &str) -> NewRegistration {
 }
 
 async fn home(registration: Registration) -> Home {
-    Home::registering(POLICY, "test", registration, &Arc::default()).await
+    Home::registering(POLICY, "native", registration, &Arc::default()).await
 }
 
 async fn register(
@@ -49,7 +49,7 @@ async fn register(
     caller: &Caller,
     new: NewRegistration,
 ) -> Result<Registered, String> {
-    let registered = home.register(caller, "test", new).await;
+    let registered = home.register(caller, "native", new).await;
     registered.map_err(|error| error.code().to_owned())
 }
 
@@ -165,7 +165,7 @@ async fn nobody_learns_by_signing_up_whose_address_is_known() {
         confirmation: true,
         ..open()
     };
-    let home = Home::registering(POLICY, "test", settings, &outbox).await;
+    let home = Home::registering(POLICY, "native", settings, &outbox).await;
     let nobody = home.anonymous().await;
     let pending = async |new| match register(&home, &nobody, new).await {
         Ok(Registered::Pending { email }) => email,
@@ -268,7 +268,7 @@ async fn who_signs_up_with_anothers_address_does_not_get_his_account() {
         confirmation: true,
         ..open()
     };
-    let home = Home::registering(POLICY, "test", settings, &outbox).await;
+    let home = Home::registering(POLICY, "native", settings, &outbox).await;
     let nobody = home.anonymous().await;
     let thief = NewRegistration {
         username: Some("thief".into()),

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use portreeve_gate::{Author, Authored, Authority, Authorized, Bind, Judged, Rebind, Unbind};
+use portreeve_gate::{
+    Author, Authored, Authority, Authorized, Bind, Judged, Reassign, Rebind, Unbind,
+};
 use portreeve_model::new_uuid;
 use portreeve_policy::{
     Binding, BoundTo, ProfileDefinition, RoleDefinition, Snapshot, profile_from_json,
@@ -251,6 +253,106 @@ pub(crate) async fn unbind<X: Transaction>(
     };
     let result = keeping_administrator(transaction, (snapshot, snapshot), by.at, end).await;
     finish(transaction, result).await
+}
+
+/// Changes what an account is bound to, as one.
+pub(crate) async fn reassign<X: Transaction>(
+    transaction: &X,
+    authorized: &Authorized<Judged<Reassign>>,
+) -> Result<((), Stale), StoreError> {
+    transaction.alone().await?;
+    check_versions(transaction, authorized).await?;
+    let operation = authorized.operation().operation();
+    let user = &operation.user;
+    let sql = "SELECT id FROM portreeve_users WHERE id = ?1";
+    if transaction.ask(sql, &[user.into()]).await?.is_empty() {
+        return Err(StoreError::Gone);
+    }
+    let (by, snapshot) = (By::caller(authorized), authorized.snapshot());
+    transaction.mark().await?;
+    let change = async {
+        each_step(
+            transaction,
+            &by,
+            operation,
+            authorized.operation().authority(),
+        )
+        .await?;
+        Ok(((), stale(transaction, user).await?))
+    };
+    let result = keeping_administrator(transaction, (snapshot, snapshot), by.at, change).await;
+    finish(transaction, result).await
+}
+
+// Each by itself, judged by what the ones before have left.
+async fn each_step<X: Transaction>(
+    transaction: &X,
+    by: &By<'_>,
+    operation: &Reassign,
+    authority: &Authority,
+) -> Result<(), StoreError> {
+    let Reassign { user, why, .. } = operation;
+    let why = why.as_deref();
+    let mut bound = bindings_of(transaction, user).await?;
+    let placed = |bound: &[Bound], id: &String| {
+        let place = bound.iter().position(|(known, _)| known == id);
+        place.ok_or(StoreError::Gone)
+    };
+    for binding in &operation.make {
+        authority
+            .may_bind(&only(&bound), binding)
+            .map_err(|_| StoreError::Beyond)?;
+        if binding.primary {
+            one_primary(transaction, user).await?;
+            bound.iter_mut().for_each(|(_, one)| one.primary = false);
+        }
+        let id = new_uuid(transaction.clock(), transaction.entropy())
+            .hyphenated()
+            .to_string();
+        insert_binding_as(transaction, &id, user, binding, by.actor.as_deref(), why).await?;
+        let done = Audited {
+            action: "binding.create",
+            target: &id,
+            after: Some(&shown(user, binding)),
+            why,
+            ..Audited::default()
+        };
+        audit(transaction, by, done).await?;
+        bound.push((id, binding.clone()));
+    }
+    if let Some(id) = &operation.primary {
+        let place = placed(&bound, id)?;
+        let old = bound[place].1.clone();
+        let new = Binding {
+            primary: true,
+            ..old.clone()
+        };
+        authority
+            .may_rebind(&only(&bound), place, &new)
+            .map_err(|_| StoreError::Beyond)?;
+        one_primary(transaction, user).await?;
+        let sql = "UPDATE portreeve_bindings SET \"primary\" = 1 WHERE id = ?1";
+        transaction.execute(sql, &[id.into()]).await?;
+        let done = Audited {
+            action: "binding.change",
+            target: id,
+            before: Some(&shown(user, &old)),
+            after: Some(&shown(user, &new)),
+            why,
+        };
+        audit(transaction, by, done).await?;
+        bound.iter_mut().for_each(|(_, one)| one.primary = false);
+        bound[place].1 = new;
+    }
+    for id in &operation.end {
+        let place = placed(&bound, id)?;
+        authority
+            .may_unbind(&only(&bound), place)
+            .map_err(|_| StoreError::Beyond)?;
+        let gone = bound.remove(place);
+        end_binding(transaction, by, user, &gone, why).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn end_binding<X: Transaction>(

@@ -117,7 +117,7 @@ pub(super) async fn insert_user<X: Transaction>(
                 id: id.hyphenated().to_string(),
                 template: "confirm".into(),
                 login: confirmation.email.clone(),
-                link: None,
+                link: confirmation.link.clone(),
                 at: by.at,
                 limit: confirmation.at_most,
             };

@@ -248,7 +248,7 @@ async fn nobody_makes_an_account_with_more_than_he_may_give() {
     assert!(world.gate.create_user(&writer, new.clone()).is_err());
     let registering = |at_most| {
         let email = "new@school.example".into();
-        let confirmation = portreeve_gate::Confirmation { email, at_most };
+        let confirmation = portreeve_gate::Confirmation { email, link: None, at_most };
         world.gate.register(&writer, new.clone(), Some(confirmation)).unwrap()
     };
     // The account and the mail to its address, or neither.

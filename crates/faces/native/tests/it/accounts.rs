@@ -332,13 +332,12 @@ async fn strangers_sign_up_where_that_is_open() {
             confirmation,
             ..Default::default()
         };
-        let settings = [("native".to_owned(), settings)];
         let mail = portreeve_service::mail::MailOptions {
             mailer: Some(std::sync::Arc::<portreeve_service::mail::DevelopmentOutbox>::default()),
             ..Default::default()
         };
         let world = World::with(|options| {
-            options.registration = settings.into();
+            options.faces.get_mut("native").unwrap().registration = settings;
             options.mail = mail;
         })
         .await;
