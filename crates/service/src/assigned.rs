@@ -69,7 +69,7 @@ impl Portreeve {
         let bound = self.bound(caller, user).await?;
         let shown = self.shown_names(caller, face, how, &bound);
         let mut change = Reassign {
-            user: self.seen_user(caller, user).await?,
+            user: self.find_user(caller, user).await?,
             why,
             ..Reassign::default()
         };

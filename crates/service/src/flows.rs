@@ -121,8 +121,8 @@ impl Portreeve {
         self.gate.may_change_own_account(caller)?;
         self.demand_mail()?;
         check_address(email)?;
-        let face = face_of(caller);
-        let link = self.page(&face, TemplateText::CHANGE, link)?;
+        let face = face_of(&caller.context().request);
+        let link = self.page(face, TemplateText::CHANGE, link)?;
         let Some(user) = caller.user() else {
             return Err(ServiceError::Forbidden);
         };
@@ -193,11 +193,6 @@ impl Portreeve {
     }
 }
 
-// Whose pages have the code in a parameter of their own.
-fn face_of(request: &RequestFacts) -> &str {
-    request.face.as_deref().unwrap_or("native")
-}
-
 /// An address that an account can have and mail can go to.
 pub(crate) fn check_address(email: &str) -> Result<(), ServiceError> {
     let named = NewUser {
@@ -219,8 +214,7 @@ pub(crate) fn code_error(error: StoreError) -> ServiceError {
     }
 }
 
-/// The face of the request a caller makes.
-pub(crate) fn face_of(caller: &Caller) -> String {
-    let face = caller.context().request.face.as_deref();
-    face.unwrap_or("native").to_owned()
+/// The face a request comes through, whose pages may have codes in a parameter of their own.
+pub(crate) fn face_of(request: &RequestFacts) -> &str {
+    request.face.as_deref().unwrap_or("native")
 }

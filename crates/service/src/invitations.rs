@@ -38,8 +38,8 @@ impl Portreeve {
         self.gate.may_invite(caller, &[], chosen)?;
         self.demand_mail()?;
         check_address(&invitation.email)?;
-        let face = crate::flows::face_of(caller);
-        let link = self.page(&face, TemplateText::INVITE, invitation.link.as_deref())?;
+        let face = crate::flows::face_of(&caller.context().request);
+        let link = self.page(face, TemplateText::INVITE, invitation.link.as_deref())?;
         let bindings = self.bindings(caller, &invitation.roles, &invitation.profiles)?;
         self.gate.may_invite(caller, &bindings, chosen)?;
         own_columns(&invitation.attributes)?;

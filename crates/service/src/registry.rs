@@ -402,6 +402,7 @@ impl Portreeve {
     pub fn nameable_roles(&self, caller: &Caller) -> Vec<String> {
         match caller.principal() {
             Principal::Anonymous => vec!["anonymous".into()],
+            Principal::Share { .. } => vec![],
             Principal::User(_) | Principal::Operator => {
                 let bound = caller.roles().bound().into_iter();
                 bound.map(ToString::to_string).collect()
