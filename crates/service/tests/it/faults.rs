@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use portreeve_service::mail::{DevelopmentOutbox, MailOptions, Mailer};
 use portreeve_service::{
-    CheckRequest, Document, Limit, NewRegistration, NewUser, Options, OwnChange, OwnPassword,
-    Portreeve, Registration, RequestFacts, ServiceError, Synchronous, ThrottleSettings,
+    CheckRequest, Document, Faces, Limit, NewRegistration, NewUser, Options, OwnChange,
+    OwnPassword, Portreeve, Registration, RequestFacts, ServiceError, Synchronous,
+    ThrottleSettings,
 };
 use portreeve_store::{Location, Store, StoreOptions};
 use portreeve_testkit::postgres::{Postgres, Settings};
@@ -21,9 +22,11 @@ fn options(url: &str, clock: &Arc<FakeClock>, outbox: &Arc<DevelopmentOutbox>) -
         ..Registration::default()
     };
     let few = Limit::per_minute(6);
+    let mut faces = Faces::default();
+    faces.get_mut("native").unwrap().registration = open;
     Options {
         synchronous: Synchronous::Normal,
-        registration: [("test".to_owned(), open)].into(),
+        faces,
         throttle: ThrottleSettings {
             per_address: few,
             per_name_and_address: few,
@@ -79,7 +82,7 @@ async fn everything(portreeve: &Portreeve, token: &str) -> Vec<(&'static str, Se
         attributes: Map::new(),
     };
     let nobody = nobody.expect("nobody is somebody without a database");
-    let registered = portreeve.register(&nobody, "test", new).await;
+    let registered = portreeve.register(&nobody, "native", new).await;
     tell("sign up", registered.map(drop));
     let check = CheckRequest {
         action: "read".into(),
