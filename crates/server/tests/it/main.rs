@@ -20,3 +20,4 @@ mod mail;
 mod program;
 mod records;
 mod serve;
+mod shares;

@@ -14,12 +14,12 @@ const SHARER: &str = "sharer";
 
 #[test]
 fn a_share_shows_what_the_referee_says_on_sqlite() {
-    shares(On::Sqlite, crate::cases(4_000));
+    shares(On::Sqlite, crate::cases(2_000));
 }
 
 #[test]
 fn a_share_shows_what_the_referee_says_on_postgresql() {
-    shares(On::Postgres, crate::cases(1_200));
+    shares(On::Postgres, crate::cases(600));
 }
 
 fn shares(on: On, cases: u64) {
